@@ -1,0 +1,152 @@
+// The JSON documents of an archive (docs/format.md, section 2).
+
+import * as v from "valibot"
+import { ascending, base64, codec, digest, documentSchema, fingerprint, integer, name, positive, run, text, time } from "./json.ts"
+import { patterns } from "./names.ts"
+import { isRanges } from "./ranges.ts"
+
+const certificateFile = v.pipe(v.string(), v.regex(patterns.certificate))
+const certificate = { file: certificateFile, sha256: digest, fingerprint }
+const timeOrEmpty = v.union([v.literal(""), time])
+const digestOrEmpty = v.union([v.literal(""), digest])
+const ranges = v.pipe(v.string(), v.check(isRanges, "must be ranges"))
+const release = v.picklist(["any", "threshold"])
+
+export const archiveCodec = codec(documentSchema("archive", { created: time }))
+export type ArchiveDocument = ReturnType<typeof archiveCodec.decode>
+
+const standing = <const S extends readonly [string, ...string[]]>(...statuses: S) =>
+  ascending(
+    v.strictObject({ name, ...certificate, status: v.picklist(statuses), since: time }),
+    (entry) => `${entry.name} ${entry.since} ${entry.fingerprint}`,
+  )
+
+const sourceKeys = v.pipe(
+  v.array(v.strictObject({ ...certificate, accept_until: timeOrEmpty })),
+  v.check((keys) => keys.slice(0, -1).every((key) => key.accept_until !== ""), "only the last key may be present"),
+)
+
+export const policyCodec = codec(
+  documentSchema("policy", {
+    number: positive,
+    created: time,
+    previous: digestOrEmpty,
+    administrator: v.strictObject({ file: v.pipe(v.string(), v.regex(/^[0-9A-F]{40}\.asc$/)), sha256: digest, fingerprint }),
+    release,
+    threshold: positive,
+    recover: digest,
+    holders: standing("present", "retired", "leaked"),
+    operators: standing("present", "retired"),
+    sources: ascending(
+      v.strictObject({ name, kind: name, schedule: text, fresh_after: timeOrEmpty, keys: sourceKeys }),
+      (entry) => entry.name,
+    ),
+    rules: v.strictObject({ horizon_days: positive, grace_days: positive, retention_days: positive }),
+  }),
+)
+export type Policy = ReturnType<typeof policyCodec.decode>
+export type HolderEntry = Policy["holders"][number]
+export type OperatorEntry = Policy["operators"][number]
+export type SourceEntry = Policy["sources"][number]
+export type SourceKey = SourceEntry["keys"][number]
+
+export const outcomes = ["complete", "partial", "checkpoint", "failed"] as const
+export type Outcome = (typeof outcomes)[number]
+
+export const receiptCodec = codec(
+  documentSchema("receipt", {
+    source: name,
+    run,
+    number: positive,
+    policy: positive,
+    outcome: v.picklist(outcomes),
+    started: time,
+    finished: time,
+    kind: name,
+    release,
+    check: digest,
+    recipients: ascending(fingerprint, (f) => f),
+    previous: ascending(v.pipe(v.string(), v.regex(/^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8} [0-9a-f]{64}$/)), (p) => p),
+    uses: ascending(v.strictObject({ run, sums: digest, volumes: ranges, catalogues: ranges }), (use) => use.run),
+    entries: integer,
+    bytes: integer,
+    errors: ascending(v.pipe(v.string(), v.regex(/^[A-Za-z0-9-]+ [1-9][0-9]*$/)), (e) => e),
+    handed: ascending(v.strictObject({ file: text, sha256: digest, pkesk: digest }), (h) => h.sha256),
+    objects: ascending(v.pipe(v.string(), v.regex(/^[A-Za-z0-9.-]+ (?:0|[1-9][0-9]*) [0-9a-f]{64}$/)), (o) => o),
+  }),
+)
+export type Receipt = ReturnType<typeof receiptCodec.decode>
+export type Use = Receipt["uses"][number]
+
+/** An object as a receipt names it. `sha256` in hex, `length` in bytes. */
+export interface ObjectRecord {
+  readonly name: string
+  readonly length: number
+  readonly sha256: string
+}
+
+/** A line of a receipt's `objects`. */
+export function objectLine(object: ObjectRecord): string {
+  return `${object.name} ${object.length} ${object.sha256}`
+}
+
+/** Reads a line of a receipt's `objects`, which the codec has already checked. */
+export function parseObjectLine(line: string): ObjectRecord {
+  const [base = "", length = "", sha256 = ""] = line.split(" ")
+  return { name: base, length: Number(length), sha256 }
+}
+
+export const kinds = ["run", "catalogue", "volumes", "object"] as const
+export type RequestKind = (typeof kinds)[number]
+
+const id = v.pipe(v.string(), v.regex(patterns.archive))
+const wants = ascending(
+  v.strictObject({ run, root: integer, volumes: ranges, catalogues: ranges }),
+  (want) => want.run,
+)
+
+export const requestCodec = codec(
+  documentSchema("request", {
+    id,
+    created: time,
+    expires: time,
+    operator: fingerprint,
+    reason: text,
+    source: name,
+    run,
+    kind: v.picklist(kinds),
+    wants,
+    object: text,
+    erasures: integer,
+    evidence: ascending(
+      v.strictObject({
+        run,
+        key: base64,
+        receipts: v.array(v.strictObject({ receipt: base64, sums: base64, signature: base64 })),
+      }),
+      (e) => e.run,
+    ),
+  }),
+)
+export type ReleaseRequest = ReturnType<typeof requestCodec.decode>
+export type Want = ReleaseRequest["wants"][number]
+
+export const releaseCodec = codec(
+  documentSchema("release", {
+    request: id,
+    created: time,
+    expires: time,
+    holder: fingerprint,
+    operator: fingerprint,
+    source: name,
+    run,
+    kind: v.picklist(kinds),
+    erasures: integer,
+    without_erasures: v.boolean(),
+    secrets: ascending(
+      v.pipe(v.string(), v.regex(/^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8} [A-Za-z0-9.-]+ [0-9a-f]{64}$/)),
+      (s) => s,
+    ),
+  }),
+)
+export type Release = ReturnType<typeof releaseCodec.decode>

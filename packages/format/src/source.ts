@@ -1,0 +1,52 @@
+// What every kind of source is, both ways. A source yields entries in catalogue order; the pipeline decides which of
+// them to read. The same shape, backwards, is a target: it takes entries whose content was verified.
+
+/** What a source finds out about an entry without reading it. Paths and names are byte strings (percent.ts). */
+export interface SourceEntry {
+  readonly type: EntryType
+  /** `.` for the top, else relative without leading `/`. */
+  readonly path: string
+  /** Permissions, set-id and sticky bits. */
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  /** As in the catalogue: `<seconds>.<nine digits>`. */
+  readonly mtime: string
+  /** Bytes of content a regular file says it has, 0 otherwise. */
+  readonly size: number
+  /** Target of a symbolic link, or path of the first name of a hard link; `null` otherwise. */
+  readonly link: string | null
+  /** Attributes by name, values as byte strings. `ctime` and `ino` tell changes where a source has them. */
+  readonly attributes: ReadonlyMap<string, string>
+  /** Where to read the content of an `f` entry; `null` for others and for what could not be looked at. */
+  readonly content: Content | null
+}
+
+export type EntryType = "f" | "d" | "l" | "h" | "p" | "s" | "b" | "c" | "u"
+
+/** A local file that worker threads can open by name, or a stream. */
+export type Content =
+  | {
+      readonly kind: "file"
+      /** Byte string, absolute. */
+      readonly file: string
+    }
+  | { readonly kind: "stream"; open(signal: AbortSignal): AsyncIterable<Uint8Array> }
+
+export interface Source {
+  readonly kind: string
+  /**
+   * Every entry, sorted by path with `/` taken as byte 0, the top (`.`) first, a directory before what it holds. What
+   * cannot be looked at is yielded with attribute `error`, never left out. Entries come in batches; at most
+   * a few thousand in each.
+   */
+  entries(signal: AbortSignal): AsyncIterable<readonly SourceEntry[]>
+}
+
+/** What restore hands to a target, in catalogue order; contents may come in any order in between. */
+export interface Target {
+  /** Makes everything but the content: the target decides when to set times and modes (directories last). */
+  add(entry: SourceEntry, signal: AbortSignal): Promise<void>
+  /** Sets what had to wait, renames what was staged. Nothing counts as restored before it returned. */
+  finish(signal: AbortSignal): Promise<void>
+}
