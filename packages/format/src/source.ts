@@ -1,5 +1,5 @@
-// What every kind of source is, both ways. A source yields entries in catalogue order; the pipeline decides which of
-// them to read. The same shape, backwards, is a target: it takes entries whose content was verified.
+// What every kind of source is: it yields entries in catalogue order, and the pipeline decides which of them to read.
+// The way back is a target (target.ts).
 
 /** What a source finds out about an entry without reading it. Paths and names are byte strings (percent.ts). */
 export interface SourceEntry {
@@ -41,12 +41,4 @@ export interface Source {
    * a few thousand in each.
    */
   entries(signal: AbortSignal): AsyncIterable<readonly SourceEntry[]>
-}
-
-/** What restore hands to a target, in catalogue order; contents may come in any order in between. */
-export interface Target {
-  /** Makes everything but the content: the target decides when to set times and modes (directories last). */
-  add(entry: SourceEntry, signal: AbortSignal): Promise<void>
-  /** Sets what had to wait, renames what was staged. Nothing counts as restored before it returned. */
-  finish(signal: AbortSignal): Promise<void>
 }
