@@ -1,7 +1,20 @@
 // The JSON documents of an archive (docs/format.md, section 2).
 
 import * as v from "valibot"
-import { ascending, base64, codec, digest, documentSchema, fingerprint, integer, name, positive, run, text, time } from "./json.ts"
+import {
+  ascending,
+  base64,
+  codec,
+  digest,
+  documentSchema,
+  fingerprint,
+  integer,
+  name,
+  positive,
+  run,
+  text,
+  time,
+} from "./json.ts"
 import { patterns } from "./names.ts"
 import { isRanges } from "./ranges.ts"
 
@@ -31,7 +44,11 @@ export const policyCodec = codec(
     number: positive,
     created: time,
     previous: digestOrEmpty,
-    administrator: v.strictObject({ file: v.pipe(v.string(), v.regex(/^[0-9A-F]{40}\.asc$/)), sha256: digest, fingerprint }),
+    administrator: v.strictObject({
+      file: v.pipe(v.string(), v.regex(/^[0-9A-F]{40}\.asc$/)),
+      sha256: digest,
+      fingerprint,
+    }),
     release,
     threshold: positive,
     recover: digest,
@@ -47,8 +64,8 @@ export const policyCodec = codec(
 export type Policy = ReturnType<typeof policyCodec.decode>
 export type HolderEntry = Policy["holders"][number]
 export type OperatorEntry = Policy["operators"][number]
-export type SourceEntry = Policy["sources"][number]
-export type SourceKey = SourceEntry["keys"][number]
+export type PolicySource = Policy["sources"][number]
+export type SourceKey = PolicySource["keys"][number]
 
 export const outcomes = ["complete", "partial", "checkpoint", "failed"] as const
 export type Outcome = (typeof outcomes)[number]
@@ -100,10 +117,7 @@ export const kinds = ["run", "catalogue", "volumes", "object"] as const
 export type RequestKind = (typeof kinds)[number]
 
 const id = v.pipe(v.string(), v.regex(patterns.archive))
-const wants = ascending(
-  v.strictObject({ run, root: integer, volumes: ranges, catalogues: ranges }),
-  (want) => want.run,
-)
+const wants = ascending(v.strictObject({ run, root: integer, volumes: ranges, catalogues: ranges }), (want) => want.run)
 
 export const requestCodec = codec(
   documentSchema("request", {

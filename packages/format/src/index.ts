@@ -1,1 +1,16 @@
-export {}
+// The nouns of an archive and their bytes. See docs/format.md.
+
+export * from "./catalogue.ts"
+export * from "./documents.ts"
+export * from "./faults.ts"
+export * from "./in-order.ts"
+export { type Codec } from "./json.ts"
+export * from "./keys.ts"
+export * from "./names.ts"
+export * from "./percent.ts"
+export * from "./ranges.ts"
+export * from "./root.ts"
+export * from "./source.ts"
+export * from "./sums.ts"
+export * from "./tar.ts"
+export * from "./volume.ts"

@@ -13,7 +13,12 @@ export const text = v.pipe(
   // biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the point
   v.check((s) => s.isWellFormed() && !/[\u0000-\u001f\u007f]/.test(s), "must hold no control characters"),
 )
-export const integer = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.check((n) => !Object.is(n, -0)))
+export const integer = v.pipe(
+  v.number(),
+  v.safeInteger(),
+  v.minValue(0),
+  v.check((n) => !Object.is(n, -0)),
+)
 export const positive = v.pipe(integer, v.minValue(1))
 export const digest = v.pipe(v.string(), v.regex(patterns.digest))
 export const fingerprint = v.pipe(v.string(), v.regex(patterns.fingerprint))
@@ -35,7 +40,10 @@ function isRealTime(s: string): boolean {
 export function ascending<S extends v.GenericSchema>(item: S, key: (value: v.InferOutput<S>) => string) {
   return v.pipe(
     v.array(item),
-    v.check((list) => list.every((x, i) => i === 0 || key(list[i - 1] as v.InferOutput<S>) < key(x)), "must be sorted and unique"),
+    v.check(
+      (list) => list.every((x, i) => i === 0 || key(list[i - 1] as v.InferOutput<S>) < key(x)),
+      "must be sorted and unique",
+    ),
   )
 }
 
@@ -83,5 +91,5 @@ export function codec<S extends v.GenericSchema>(schema: S): Codec<v.InferOutput
 
 function issue(issues: readonly v.BaseIssue<unknown>[]): string {
   const first = issues[0]
-  return first === undefined ? "does not fit" : `${v.getDotPath(first as never) ?? "document"}: ${first.message}`
+  return first === undefined ? "does not fit" : `${v.getDotPath(first) ?? "document"}: ${first.message}`
 }

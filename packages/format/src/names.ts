@@ -79,7 +79,8 @@ export function isSealed(base: string): boolean {
 /** Splits `backup/<source>/<run>/<base>`; `null` if `name` is not of that form. */
 export function parseRunPath(name: string): { source: string; run: string; base: string } | null {
   const [top, source, run, base, ...rest] = name.split("/")
-  if (top !== "backup" || source === undefined || run === undefined || base === undefined || rest.length > 0) return null
+  if (top !== "backup" || source === undefined || run === undefined || base === undefined || rest.length > 0)
+    return null
   return patterns.name.test(source) && patterns.run.test(run) ? { source, run, base } : null
 }
 
@@ -108,8 +109,5 @@ export function expectName(kind: keyof typeof patterns, value: string): string {
 
 /** `text` with every control character (also those of terminals) shown as an escape, for output. */
 export function escapeControl(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu,
-    (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`,
-  )
+  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu, (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`)
 }

@@ -20,7 +20,10 @@ export function decodeSums(bytes: Uint8Array, object: string): Map<string, strin
   for (const each of lines) {
     const [, digest, name] = line.exec(each) ?? []
     if (digest === undefined || name === undefined || parseRunObject(name) === null || name <= before) {
-      throw new BackupError("tampered", `${object}: line ${sums.size + 1} is not a sorted, unique "<digest>  <known name>"`)
+      throw new BackupError(
+        "tampered",
+        `${object}: line ${sums.size + 1} is not a sorted, unique "<digest>  <known name>"`,
+      )
     }
     sums.set(name, digest)
     before = name

@@ -1,0 +1,117 @@
+// The plaintext of a volume: zstd frames whose contents joined are a tar archive, then padding (docs/format.md, section 7).
+// Node's zstd stops silently after the first of several frames, so frames are found here by their block headers
+// (RFC 8878, section 3.1.1) and decompressed one by one, each with its length known and its checksum checked.
+
+import { promisify } from "node:util"
+import { constants, zstdCompress, zstdDecompress } from "node:zlib"
+import { BackupError } from "./faults.ts"
+import { type Member, parseTar } from "./tar.ts"
+
+/** Length of a full volume's plaintext: 64 MiB less 128 KiB for the OpenPGP packets around it. */
+export const FULL = 66_977_792
+/** Largest length that is a power of two. */
+const LARGEST_POWER = 33_554_432
+const SMALLEST = 65_536
+/** Most bytes of tar in one volume. */
+export const MAX_TAR = 268_435_456
+/** Most members of one volume. */
+export const MAX_MEMBERS = 65_536
+/** Of a skippable frame. */
+const SKIPPABLE_HEADER = 8
+
+const compress = promisify(zstdCompress)
+const decompress = promisify(zstdDecompress)
+
+const parameters = {
+  [constants.ZSTD_c_compressionLevel]: 3,
+  [constants.ZSTD_c_checksumFlag]: 1,
+  [constants.ZSTD_c_contentSizeFlag]: 1,
+}
+
+/** One zstd frame of `bytes`, with content size and checksum. */
+export async function compressFrame(bytes: Uint8Array): Promise<Buffer> {
+  return await compress(bytes, { params: parameters, pledgedSrcSize: bytes.length })
+}
+
+/** The length that frames of `length` bytes are padded to; `null` if they do not fit a volume. */
+export function paddedLength(length: number): number | null {
+  for (let size = SMALLEST; size <= LARGEST_POWER; size *= 2) if (fits(length, size)) return size
+  return fits(length, FULL) ? FULL : null
+}
+
+const fits = (length: number, size: number): boolean => length === size || length + SKIPPABLE_HEADER <= size
+
+/** The skippable frame that brings frames of `length` bytes to their padded length; empty if none is needed. */
+export function padding(length: number): Buffer {
+  const size = paddedLength(length)
+  if (size === null) throw new RangeError("too long for a volume")
+  if (size === length) return Buffer.alloc(0)
+  const frame = Buffer.alloc(size - length)
+  frame.writeUInt32LE(0x184d2a50, 0)
+  frame.writeUInt32LE(frame.length - SKIPPABLE_HEADER, 4)
+  return frame
+}
+
+/** The chunks of a volume's plaintext, after all of it was checked. Throws `tampered`, naming `object`. */
+export async function unpackVolume(plain: Uint8Array, object: string): Promise<Member[]> {
+  const bytes = Buffer.from(plain.buffer, plain.byteOffset, plain.length)
+  const fail = (why: string, cause?: unknown): never => {
+    throw new BackupError("tampered", `${object}: ${why}`, { cause })
+  }
+  const frames: { at: number; end: number; size: number }[] = []
+  let at = 0
+  let total = 0
+  while (at < bytes.length && bytes.readUInt32LE(Math.min(at, bytes.length - 4)) === 0xfd2fb528) {
+    const frame = frameAt(bytes, at) ?? fail("a zstd frame is not in form")
+    total += frame.size
+    if (total > MAX_TAR) return fail("holds more than 256 MiB")
+    frames.push({ at, ...frame })
+    at = frame.end
+  }
+  if (frames.length === 0) return fail("holds no zstd frame")
+  const expected = paddedLength(at)
+  if (expected !== bytes.length || bytes.compare(padding(at), 0, bytes.length - at, at) !== 0)
+    return fail("is not padded as it must be")
+  const tar = Buffer.allocUnsafe(total)
+  let filled = 0
+  try {
+    for (const frame of frames) {
+      const content = await decompress(bytes.subarray(frame.at, frame.end), {
+        maxOutputLength: Math.max(1, frame.size),
+      })
+      if (content.length !== frame.size) return fail("a zstd frame has another length than it says")
+      filled += content.copy(tar, filled)
+    }
+  } catch (cause) {
+    if (cause instanceof BackupError) throw cause
+    return fail("a zstd frame does not decompress", cause)
+  }
+  const members = [...parseTar(tar, object)]
+  return members.length <= MAX_MEMBERS ? members : fail("holds more than 65,536 chunks")
+}
+
+/** End and content size of the frame that starts at `at`; `null` unless it has content size and checksum and no dictionary. */
+function frameAt(bytes: Buffer, at: number): { end: number; size: number } | null {
+  const descriptor = bytes[at + 4]
+  if (descriptor === undefined || (descriptor & 0b11) !== 0 || (descriptor & 0b1000) !== 0) return null
+  const single = (descriptor & 0b10_0000) !== 0
+  if ((descriptor & 0b100) === 0) return null
+  const sizeBytes = [single ? 1 : 0, 2, 4, 8][descriptor >> 6] ?? 0
+  const sizeAt = at + 5 + (single ? 0 : 1)
+  let block = sizeAt + sizeBytes
+  if (sizeBytes === 0 || block + 3 > bytes.length) return null
+  const size =
+    sizeBytes === 8
+      ? Number(bytes.readBigUInt64LE(sizeAt))
+      : bytes.readUIntLE(sizeAt, sizeBytes) + (sizeBytes === 2 ? 256 : 0)
+  for (;;) {
+    if (block + 3 > bytes.length) return null
+    const header = bytes.readUIntLE(block, 3)
+    const type = (header >> 1) & 0b11
+    if (type === 3) return null
+    block += 3 + (type === 1 ? 1 : header >> 3)
+    if ((header & 1) === 1) break
+  }
+  const end = block + 4
+  return end <= bytes.length ? { end, size } : null
+}
