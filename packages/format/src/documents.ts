@@ -118,6 +118,13 @@ export type RequestKind = (typeof kinds)[number]
 
 const id = v.pipe(v.string(), v.regex(patterns.archive))
 const wants = ascending(v.strictObject({ run, root: integer, volumes: ranges, catalogues: ranges }), (want) => want.run)
+/** `archive.json` and what the policy's chain of signatures is made of; no name here leaves `config/`. */
+const trustName = v.pipe(
+  v.string(),
+  v.regex(
+    /^(?:archive\.json|config\/admin\/[0-9A-F]{40}\.asc|config\/policy-[0-9]{6}\.json(?:(?:\.[0-9A-F]{40})?\.sig)?|config\/(?:public-keys|sources|operators)\/[a-z0-9][a-z0-9-]{0,62}-[0-9a-f]{16}\.asc)$/,
+  ),
+)
 
 export const requestCodec = codec(
   documentSchema("request", {
@@ -140,6 +147,7 @@ export const requestCodec = codec(
       }),
       (e) => e.run,
     ),
+    trust: ascending(v.strictObject({ name: trustName, bytes: base64 }), (t) => t.name),
   }),
 )
 export type ReleaseRequest = ReturnType<typeof requestCodec.decode>
