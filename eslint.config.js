@@ -5,7 +5,7 @@ export default tseslint.config(
   ...tseslint.configs.strictTypeChecked.map((config) => ({ ...config, files: ["**/*.ts"] })),
   {
     files: ["**/*.ts"],
-    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    languageOptions: { parserOptions: { project: ["packages/*/tsconfig.json", "tsconfig.tests.json"], tsconfigRootDir: import.meta.dirname } },
     rules: {
       // Numbers in messages are the usual case here, and an explicit String() adds nothing.
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
