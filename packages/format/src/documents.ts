@@ -14,15 +14,33 @@ import {
   run,
   text,
   time,
+  upTo,
 } from "./json.ts"
-import { patterns } from "./names.ts"
-import { isRanges } from "./ranges.ts"
+import { isSealed, MAX_CATALOGUES, MAX_NUMBERS, MAX_POLICIES, MAX_VOLUMES, patterns } from "./names.ts"
+import { parseRanges } from "./ranges.ts"
 
 const certificateFile = v.pipe(v.string(), v.regex(patterns.certificate))
 const certificate = { file: certificateFile, sha256: digest, fingerprint }
 const timeOrEmpty = v.union([v.literal(""), time])
 const digestOrEmpty = v.union([v.literal(""), digest])
-const ranges = v.pipe(v.string(), v.check(isRanges, "must be ranges"))
+
+const rangesUpTo = (most: number) =>
+  v.pipe(
+    v.string(),
+    v.check((s) => (parseRanges(s)?.at(-1)?.[1] ?? (s === "" ? 0 : Infinity)) <= most, `must be ranges up to ${most}`),
+  )
+const volumes = rangesUpTo(MAX_VOLUMES)
+const catalogues = rangesUpTo(MAX_CATALOGUES)
+
+/** What a certificate's file is called follows from whose it is and what it holds. */
+const namesItsFile = (owner: string, entry: { file: string; sha256: string }): boolean =>
+  entry.file === `${owner}-${entry.sha256.slice(0, 16)}.asc`
+
+/** A decimal count without leading zeros that a number can hold. */
+const isCount = (digits: string): boolean =>
+  /^(?:0|[1-9][0-9]{0,15})$/.test(digits) && Number.isSafeInteger(Number(digits))
+/** The line without its last word. */
+const beforeLast = (line: string): string => line.slice(0, line.lastIndexOf(" "))
 const release = v.picklist(["any", "threshold"])
 
 export const archiveCodec = codec(documentSchema("archive", { created: time }))
@@ -30,7 +48,10 @@ export type ArchiveDocument = ReturnType<typeof archiveCodec.decode>
 
 const standing = <const S extends readonly [string, ...string[]]>(...statuses: S) =>
   ascending(
-    v.strictObject({ name, ...certificate, status: v.picklist(statuses), since: time }),
+    v.pipe(
+      v.strictObject({ name, ...certificate, status: v.picklist(statuses), since: time }),
+      v.check((entry) => namesItsFile(entry.name, entry), "must be kept in a file named by name and digest"),
+    ),
     (entry) => `${entry.name} ${entry.since} ${entry.fingerprint}`,
   )
 
@@ -39,27 +60,34 @@ const sourceKeys = v.pipe(
   v.check((keys) => keys.slice(0, -1).every((key) => key.accept_until !== ""), "only the last key may be present"),
 )
 
+const administrator = v.pipe(
+  v.strictObject({ file: v.string(), sha256: digest, fingerprint }),
+  v.check((a) => a.file === `${a.fingerprint}.asc`, "must be kept in a file named by the fingerprint"),
+)
+
+const policySource = v.pipe(
+  v.strictObject({ name, kind: name, schedule: text, fresh_after: timeOrEmpty, keys: sourceKeys }),
+  v.check((s) => s.keys.every((k) => namesItsFile(s.name, k)), "keys must be kept in files named by name and digest"),
+)
+
 export const policyCodec = codec(
-  documentSchema("policy", {
-    number: positive,
-    created: time,
-    previous: digestOrEmpty,
-    administrator: v.strictObject({
-      file: v.pipe(v.string(), v.regex(/^[0-9A-F]{40}\.asc$/)),
-      sha256: digest,
-      fingerprint,
+  v.pipe(
+    documentSchema("policy", {
+      number: upTo(MAX_POLICIES),
+      created: time,
+      previous: digestOrEmpty,
+      administrator,
+      release,
+      threshold: positive,
+      recover: digest,
+      holders: standing("present", "retired", "leaked"),
+      operators: standing("present", "retired"),
+      sources: ascending(policySource, (entry) => entry.name),
+      rules: v.strictObject({ horizon_days: positive, grace_days: positive, retention_days: positive }),
     }),
-    release,
-    threshold: positive,
-    recover: digest,
-    holders: standing("present", "retired", "leaked"),
-    operators: standing("present", "retired"),
-    sources: ascending(
-      v.strictObject({ name, kind: name, schedule: text, fresh_after: timeOrEmpty, keys: sourceKeys }),
-      (entry) => entry.name,
-    ),
-    rules: v.strictObject({ horizon_days: positive, grace_days: positive, retention_days: positive }),
-  }),
+    v.check((p) => (p.number === 1) === (p.previous === ""), "number 1 and no other has no previous one"),
+    v.check((p) => p.release === "threshold" || p.threshold === 1, "with release any the threshold is 1"),
+  ),
 )
 export type Policy = ReturnType<typeof policyCodec.decode>
 export type HolderEntry = Policy["holders"][number]
@@ -70,12 +98,21 @@ export type SourceKey = PolicySource["keys"][number]
 export const outcomes = ["complete", "partial", "checkpoint", "failed"] as const
 export type Outcome = (typeof outcomes)[number]
 
+const errorLine = v.pipe(
+  v.string(),
+  v.check((s) => /^[A-Za-z0-9-]+ [1-9][0-9]*$/.test(s) && isCount(s.split(" ")[1] ?? ""), "must be reason and count"),
+)
+const objectForm = v.pipe(
+  v.string(),
+  v.check((line) => isObjectLine(line), "must be the name of a sealed object, its length and digest"),
+)
+
 export const receiptCodec = codec(
   documentSchema("receipt", {
     source: name,
     run,
-    number: positive,
-    policy: positive,
+    number: upTo(MAX_NUMBERS),
+    policy: upTo(MAX_POLICIES),
     outcome: v.picklist(outcomes),
     started: time,
     finished: time,
@@ -83,13 +120,13 @@ export const receiptCodec = codec(
     release,
     check: digest,
     recipients: ascending(fingerprint, (f) => f),
-    previous: ascending(v.pipe(v.string(), v.regex(/^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8} [0-9a-f]{64}$/)), (p) => p),
-    uses: ascending(v.strictObject({ run, sums: digest, volumes: ranges, catalogues: ranges }), (use) => use.run),
+    previous: ascending(v.pipe(v.string(), v.regex(/^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8} [0-9a-f]{64}$/)), beforeLast),
+    uses: ascending(v.strictObject({ run, sums: digest, volumes, catalogues }), (use) => use.run),
     entries: integer,
     bytes: integer,
-    errors: ascending(v.pipe(v.string(), v.regex(/^[A-Za-z0-9-]+ [1-9][0-9]*$/)), (e) => e),
+    errors: ascending(errorLine, beforeLast),
     handed: ascending(v.strictObject({ file: text, sha256: digest, pkesk: digest }), (h) => h.sha256),
-    objects: ascending(v.pipe(v.string(), v.regex(/^[A-Za-z0-9.-]+ (?:0|[1-9][0-9]*) [0-9a-f]{64}$/)), (o) => o),
+    objects: ascending(objectForm, (o) => parseObjectLine(o).name),
   }),
 )
 export type Receipt = ReturnType<typeof receiptCodec.decode>
@@ -116,8 +153,17 @@ export function parseObjectLine(line: string): ObjectRecord {
 export const kinds = ["run", "catalogue", "volumes", "object"] as const
 export type RequestKind = (typeof kinds)[number]
 
+/** Receipt, sums and signature of a run are not among the objects: they name them. */
+function isObjectLine(line: string): boolean {
+  const [base = "", length = "", sha256 = "", ...rest] = line.split(" ")
+  return isSealed(base) && isCount(length) && patterns.digest.test(sha256) && rest.length === 0
+}
+
 const id = v.pipe(v.string(), v.regex(patterns.archive))
-const wants = ascending(v.strictObject({ run, root: integer, volumes: ranges, catalogues: ranges }), (want) => want.run)
+const wants = ascending(
+  v.strictObject({ run, root: v.pipe(integer, v.maxValue(MAX_NUMBERS)), volumes, catalogues }),
+  (want) => want.run,
+)
 /** `archive.json` and what the policy's chain of signatures is made of; no name here leaves `config/`. */
 const trustName = v.pipe(
   v.string(),
@@ -167,7 +213,7 @@ export const releaseCodec = codec(
     without_erasures: v.boolean(),
     secrets: ascending(
       v.pipe(v.string(), v.regex(/^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8} [A-Za-z0-9.-]+ [0-9a-f]{64}$/)),
-      (s) => s,
+      beforeLast,
     ),
   }),
 )

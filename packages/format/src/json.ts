@@ -29,14 +29,20 @@ export const time = v.pipe(
   v.regex(patterns.time),
   v.check((s) => isRealTime(s), "must be a time that exists"),
 )
-export const base64 = v.pipe(v.string(), v.regex(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/))
+/** Base64 with padding, and with zeros in the bits that the padding leaves over: one form for any bytes. */
+export const base64 = v.pipe(
+  v.string(),
+  v.check((s) => Buffer.from(s, "base64").toString("base64") === s, "must be base64"),
+)
+/** A positive integer up to `most`. */
+export const upTo = (most: number) => v.pipe(positive, v.maxValue(most))
 
 function isRealTime(s: string): boolean {
   const parsed = new Date(s)
   return !Number.isNaN(parsed.getTime()) && parsed.toISOString().startsWith(s.slice(0, -1))
 }
 
-/** A list in strictly ascending order of `key`, so each element occurs once. */
+/** A list in strictly ascending order of `key`, so each key occurs once. */
 export function ascending<S extends v.GenericSchema>(item: S, key: (value: v.InferOutput<S>) => string) {
   return v.pipe(
     v.array(item),

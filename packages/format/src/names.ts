@@ -18,6 +18,8 @@ export const patterns = {
 export const MAX_VOLUMES = 262_144
 export const MAX_CATALOGUES = 65_535
 export const MAX_NUMBERS = 9_999
+/** Six digits. */
+export const MAX_POLICIES = 999_999
 
 function padded(value: number, digits: number): string {
   return String(value).padStart(digits, "0")

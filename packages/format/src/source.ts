@@ -24,14 +24,12 @@ export interface SourceEntry {
 
 export type EntryType = "f" | "d" | "l" | "h" | "p" | "s" | "b" | "c" | "u"
 
-/** A local file that worker threads can open by name, or a stream. */
-export type Content =
-  | {
-      readonly kind: "file"
-      /** Byte string, absolute. */
-      readonly file: string
-    }
-  | { readonly kind: "stream"; open(signal: AbortSignal): AsyncIterable<Uint8Array> }
+/** A local file, which worker threads open by name. */
+export interface Content {
+  readonly kind: "file"
+  /** Byte string, absolute. */
+  readonly file: string
+}
 
 export interface Source {
   readonly kind: string
