@@ -1,0 +1,397 @@
+// One run of one source, from the first key to the commit (docs/format.md, section 3: the order of writing).
+//
+// source → entries → jobs → pieces → new chunks → volumes → store, and beside it the catalogue's text. What was unchanged
+// since the last run is not read; what is known is not stored. A run that is told to stop, or takes long, commits what it
+// has as a checkpoint; one that dies leaves objects that nothing names, and the archive as it was.
+
+import {
+  BackupError,
+  type CatalogueEntry,
+  type ChunkRef,
+  checkValue,
+  chunkKey,
+  cutTable,
+  derivedPassphrase,
+  encodeEntry,
+  encodeRoot,
+  encodeRunKey,
+  MAX_TAR,
+  MAX_VOLUMES,
+  names,
+  type ObjectRecord,
+  type Outcome,
+  type Policy,
+  type PolicySource,
+  type Receipt,
+  type Root,
+  readCatalogue,
+  readChunkLines,
+  runId,
+  type Source,
+  statePassphrase,
+  timeText,
+} from "@backup-cloud/format"
+import type { Certificate, PassphraseOpener, Sealer, Signer } from "@backup-cloud/openpgp"
+import type { ArchiveReader, ArchiveWriter } from "@backup-cloud/store"
+import { Bundles } from "./bundles.ts"
+import { CATALOGUE_TAR, CatalogueWriter } from "./catalogue-writer.ts"
+import { ChunkIndex, Known, LEAST_INDEXED } from "./chunk-index.ts"
+import { classify, type Item, Listing } from "./classify.ts"
+import { type Committed, commit } from "./commit.ts"
+import { type FileEnd } from "./messages.ts"
+import { Pool } from "./pool.ts"
+import { place } from "./read.ts"
+import { checkHorizon, type EarlierRun, headLines, MOST_RUNS, mayUse, Reuse } from "./reuse.ts"
+import { openSealing, type SealJob, sealWhole } from "./sealing.ts"
+import { Slabs } from "./slabs.ts"
+import { isUseless, loadState, type State } from "./state.ts"
+import { Used } from "./used.ts"
+
+export type BackupEvent =
+  | { readonly event: "started"; readonly run: string; readonly since: string | null }
+  | { readonly event: "progress"; readonly entries: number; readonly bytes: number; readonly stored: number }
+  | { readonly event: "unread"; readonly path: string; readonly why: string }
+  | { readonly event: "committed"; readonly run: string; readonly number: number; readonly outcome: Outcome }
+
+export interface BackupOptions {
+  readonly source: Source
+  /** As the policy has it. */
+  readonly entry: PolicySource
+  readonly policy: Policy
+  /** Certificates of all present holders. */
+  readonly holders: readonly Certificate[]
+  /** Judged runs of this source. */
+  readonly earlier: readonly EarlierRun[]
+  /** The source's secret, 32 bytes. */
+  readonly secret: Uint8Array
+  readonly reader: ArchiveReader
+  readonly writer: ArchiveWriter
+  readonly sealer: Sealer
+  readonly opener: PassphraseOpener
+  readonly signer: Signer
+  /** Open every volume again before it is stored, not only the first. */
+  readonly proveAll: boolean
+  /** Worker threads. */
+  readonly workers: number
+  /** Milliseconds between checkpoints. */
+  readonly checkpointEvery: number
+  readonly now: () => Date
+  readonly random: (bytes: number) => Uint8Array
+  readonly onEvent: (event: BackupEvent) => void
+  /** Told to stop: what is done so far is committed as a checkpoint. */
+  readonly stop: AbortSignal
+  /** Aborts at once; nothing more is committed. */
+  readonly signal: AbortSignal
+}
+
+export interface BackupResult {
+  readonly run: string
+  readonly number: number
+  readonly outcome: Outcome
+  readonly entries: number
+  readonly bytes: number
+  /** Bytes of sealed objects that this run stored. */
+  readonly stored: number
+  /** How many entries could not be kept whole, by reason. */
+  readonly errors: ReadonlyMap<string, number>
+}
+
+/** Bytes of a sealed volume at most. */
+const SEALED = 67_108_864
+
+/** Makes one run. Throws as its parts do; a run that is not committed is as if it had not been. */
+export async function backup(options: BackupOptions): Promise<BackupResult> {
+  if (options.policy.release !== "any") {
+    throw new BackupError(
+      "refused",
+      "the policy's release rule is not one that this version can back up under; nothing was read",
+    )
+  }
+  if (options.holders.length === 0) {
+    throw new BackupError("refused", "the policy names no present key holder; nothing was backed up", {
+      hint: "enrol one: backup-cloud holder add FILE",
+    })
+  }
+  await using pool = new Pool(options.workers, {
+    chunkKey: chunkKey(options.secret),
+    cutTable: cutTable(options.secret),
+  })
+  const run = new Run(options)
+  return await run.make(pool)
+}
+
+class Run {
+  readonly #o: BackupOptions
+  readonly #id: string
+  readonly #key: string
+  readonly #started: Date
+  readonly #folder: string
+  readonly #slabs = new Slabs(2, SEALED)
+  readonly #catalogueSlabs = new Slabs(4, SEALED)
+  readonly #used: Used
+  readonly #volumes: Bundles
+  readonly #catalogues: Bundles
+  readonly #errors = new Map<string, number>()
+  #objects: ObjectRecord[] = []
+  #entries = 0
+  #bytes = 0
+  #stored = 0
+  #committed: Committed | null = null
+  #lastCommit: number
+
+  constructor(options: BackupOptions) {
+    this.#o = options
+    this.#started = options.now()
+    this.#lastCommit = this.#started.getTime()
+    this.#id = runId(this.#started, options.random(4))
+    this.#key = Buffer.from(options.random(32)).toString("hex")
+    this.#folder = names.runDirectory(options.entry.name, this.#id)
+    this.#used = new Used(this.#id)
+    this.#volumes = new Bundles(MAX_TAR, (n) => [
+      openSealing(options, this.#job(names.volume(n), n === 1 || options.proveAll, this.#slabs)),
+    ])
+    this.#catalogues = new Bundles(CATALOGUE_TAR, (n) => [
+      openSealing(options, this.#job(names.catalogue(n), n === 1 || options.proveAll, this.#catalogueSlabs)),
+      openSealing(options, this.#stateJob(names.catalogue(n))),
+    ])
+  }
+
+  async make(pool: Pool): Promise<BackupResult> {
+    const { signal, onEvent } = this.#o
+    const { states, reuse, known } = await this.#lookBack()
+    const texts = new Map<string, ChunkRef>()
+    for (const state of states) {
+      for (const chunk of state.root.catalogue.chunks) {
+        if (reuse.allows(chunk.id, chunk, names.catalogue)) texts.set(chunk.id, chunk)
+      }
+    }
+    onEvent({ event: "started", run: this.#id, since: states[0]?.root.run ?? null })
+    await this.#writeKey()
+    const naming = { chunkKey: chunkKey(this.#o.secret), table: Int32Array.from(cutTable(this.#o.secret)) }
+    const catalogue = new CatalogueWriter(naming, this.#id, this.#catalogues, texts)
+    const listings = states.map((state) => new Listing(readCatalogue(state.catalogue())))
+    const usable = (entry: CatalogueEntry): boolean =>
+      entry.chunks.every((chunk) => reuse.allows(chunk.id, chunk, names.volume))
+    const jobs = classify(this.#o.source.entries(signal), listings, usable)
+    let stopped = false
+    const deps = { pool, known, bundles: this.#volumes, run: this.#id, signal }
+    for await (const { job, files } of place(deps, jobs)) {
+      signal.throwIfAborted()
+      let text = ""
+      for (const item of job.items) text += this.#line(item, item.file < 0 ? null : (files[item.file] ?? null))
+      await catalogue.write(text)
+      onEvent({ event: "progress", entries: this.#entries, bytes: this.#bytes, stored: this.#stored })
+      stopped = this.#o.stop.aborted || this.#volumes.count >= MAX_VOLUMES - 64
+      if (stopped) break
+      if (this.#o.now().getTime() - this.#lastCommit >= this.#o.checkpointEvery)
+        await this.#commit("checkpoint", catalogue)
+    }
+    for (const listing of listings) await listing.close()
+    return await this.#commit(stopped ? "checkpoint" : this.#errors.size > 0 ? "partial" : "complete", catalogue)
+  }
+
+  /** What earlier runs left: their listings, where their chunks lie, and which of them may be used. */
+  async #lookBack(): Promise<{ states: State[]; reuse: Reuse; known: Known }> {
+    const { earlier, policy, entry, secret, reader, opener, signal } = this.#o
+    const fit = new Map(earlier.filter((run) => mayUse(run, policy, entry, this.#started)).map((run) => [run.run, run]))
+    const bytes = new Map<string, number>()
+    const states: State[] = []
+    const indexes: ChunkIndex[] = []
+    for (const run of lastRuns([...fit.values()])) {
+      const deps = { reader, opener, secret, source: entry.name, signal }
+      const state = await loadState(deps, run.run, run.receipt.number)
+      const index = state === null ? null : await indexState(state, bytes)
+      if (state === null || index === null) continue
+      states.push(state)
+      indexes.push(index)
+    }
+    // Runs by how many bytes of them are in use, most first: what comes after the 16th is stored again.
+    const wanted = [...bytes].sort(([, a], [, b]) => b - a).flatMap(([run]) => fit.get(run) ?? [])
+    const reuse = await Reuse.open(wanted, policy, this.#started, entry.name, reader, signal)
+    const known = new Known((id) => {
+      for (const index of indexes) {
+        const place = index.get(id)
+        if (place !== null && reuse.allows(id, place, names.volume)) return place
+      }
+      return null
+    })
+    return { states, reuse, known }
+  }
+
+  #job(name: string, prove: boolean, slabs: Slabs): SealJob {
+    const passphrase = derivedPassphrase(this.#key, this.#id, name)
+    return { folder: this.#folder, name, certificates: this.#o.holders, passphrase, prove, slabs }
+  }
+
+  #stateJob(name: string): SealJob {
+    const { entry, secret } = this.#o
+    const folder = names.stateDirectory(entry.name, this.#id)
+    const passphrase = statePassphrase(secret, this.#id, name)
+    return { folder, name, certificates: [], passphrase, prove: false, slabs: this.#catalogueSlabs }
+  }
+
+  async #writeKey(): Promise<void> {
+    const { policy, entry, holders } = this.#o
+    const text = encodeRunKey({ archive: policy.archive, source: entry.name, run: this.#id, key: this.#key })
+    const job = {
+      folder: this.#folder,
+      name: names.key,
+      certificates: holders,
+      passphrase: null,
+      prove: false,
+      slabs: this.#catalogueSlabs,
+    }
+    this.#record([await sealWhole(this.#o, job, text)])
+  }
+
+  /** The catalogue's lines of one entry. */
+  #line(item: Item, read: { end: FileEnd; chunks: readonly ChunkRef[] } | null): string {
+    const entry = toEntry(item, read)
+    this.#entries++
+    if (entry.type === "f" && entry.sha256 !== null) this.#bytes += entry.size
+    this.#used.add(entry.chunks)
+    const why = entry.attributes.get("error")
+    if (why !== undefined) {
+      this.#errors.set(why, (this.#errors.get(why) ?? 0) + 1)
+      this.#o.onEvent({ event: "unread", path: entry.path, why })
+    }
+    return encodeEntry(entry)
+  }
+
+  #record(objects: readonly ObjectRecord[]): void {
+    this.#objects.push(...objects)
+    for (const object of objects) this.#stored += object.length
+  }
+
+  async #commit(outcome: Outcome, catalogue: CatalogueWriter): Promise<BackupResult> {
+    const { entry, earlier, policy, onEvent, now } = this.#o
+    const number = (this.#committed?.number ?? 0) + 1
+    this.#record(await this.#volumes.flush())
+    const written = await catalogue.snapshot()
+    this.#record(await this.#catalogues.flush())
+    const errors = [...this.#errors.values()].reduce((sum, n) => sum + n, 0)
+    const root = encodeRoot({
+      archive: policy.archive,
+      source: entry.name,
+      run: this.#id,
+      number,
+      kind: this.#o.source.kind,
+      outcome,
+      entries: this.#entries,
+      errors,
+      bytes: this.#bytes,
+      catalogue: written,
+    })
+    this.#record([await sealWhole(this.#o, this.#job(names.root(number), true, this.#catalogueSlabs), root)])
+    const receipt = this.#receipt(outcome, number, written)
+    const used = new Set(receipt.uses.map((use) => use.run))
+    if (used.size > MOST_RUNS) throw new RangeError("a run uses more than 16 earlier ones")
+    checkHorizon(
+      earlier.filter((run) => used.has(run.run)),
+      policy,
+      now(),
+    )
+    this.#committed = await commit(this.#o, receipt, this.#objects, this.#committed)
+    this.#objects = []
+    await sealWhole(this.#o, this.#stateJob(names.root(number)), root)
+    this.#lastCommit = now().getTime()
+    onEvent({ event: "committed", run: this.#id, number, outcome })
+    return {
+      run: this.#id,
+      number,
+      outcome,
+      entries: this.#entries,
+      bytes: this.#bytes,
+      stored: this.#stored,
+      errors: new Map(this.#errors),
+    }
+  }
+
+  #receipt(outcome: Outcome, number: number, catalogue: Root["catalogue"]): Omit<Receipt, "objects"> {
+    const { policy, entry, earlier, source, now } = this.#o
+    const sums = new Map(earlier.map((run) => [run.run, run.sumsDigest]))
+    return {
+      format: "backup-cloud/1",
+      type: "receipt",
+      archive: policy.archive,
+      source: entry.name,
+      run: this.#id,
+      number,
+      policy: policy.number,
+      outcome,
+      started: timeText(this.#started),
+      finished: timeText(now()),
+      kind: source.kind,
+      release: policy.release,
+      check: checkValue(this.#key),
+      recipients: this.#o.holders.map((holder) => holder.fingerprint).sort(),
+      previous: headLines(earlier),
+      uses: this.#used.list(catalogue, (run) => sums.get(run) ?? ""),
+      entries: roundUp(this.#entries),
+      bytes: roundUp(this.#bytes),
+      errors: [...this.#errors].map(([why, count]) => `${why} ${count}`).sort(),
+      handed: [],
+    }
+  }
+}
+
+/** Indexes a state's chunks and adds up bytes by run; `null`, and nothing added, if it is not whole. */
+async function indexState(state: State, bytes: Map<string, number>): Promise<ChunkIndex | null> {
+  const index = new ChunkIndex()
+  const added = new Map<string, number>()
+  const count = (chunk: ChunkRef): void => {
+    added.set(chunk.run, (added.get(chunk.run) ?? 0) + chunk.length)
+  }
+  state.root.catalogue.chunks.forEach(count)
+  try {
+    for await (const chunk of readChunkLines(state.catalogue())) {
+      count(chunk)
+      if (chunk.length >= LEAST_INDEXED) index.set(chunk.id, chunk)
+    }
+  } catch (error) {
+    if (isUseless(error)) return null
+    throw error
+  }
+  for (const [run, sum] of added) bytes.set(run, (bytes.get(run) ?? 0) + sum)
+  return index
+}
+
+/** The runs whose listings count: the last one that was whole, and before it a checkpoint that came after. */
+function lastRuns(runs: readonly EarlierRun[]): EarlierRun[] {
+  const newest = [...runs].sort((a, b) => b.arrived.getTime() - a.arrived.getTime() || (a.run < b.run ? 1 : -1))
+  const whole = newest.find((run) => run.receipt.outcome !== "checkpoint")
+  const checkpoint = newest[0]?.receipt.outcome === "checkpoint" ? newest[0] : undefined
+  return [checkpoint, whole].filter((run) => run !== undefined)
+}
+
+/** Totals are told only as powers of two; 0 stays 0. */
+export function roundUp(total: number): number {
+  return total === 0 ? 0 : 2 ** Math.ceil(Math.log2(total))
+}
+
+function toEntry(item: Item, read: { end: FileEnd; chunks: readonly ChunkRef[] } | null): CatalogueEntry {
+  const { entry, kept } = item
+  const { type, mode, uid, gid, mtime, path, link } = entry
+  const base = { type, mode, uid, gid, mtime, path, link, attributes: entry.attributes }
+  if (kept !== null) return { ...base, size: kept.size, sha256: kept.sha256, chunks: kept.chunks }
+  if (read === null) return { ...base, size: entry.type === "f" ? entry.size : 0, sha256: null, chunks: [] }
+  const { end, chunks } = read
+  const attributes = new Map(entry.attributes)
+  if (end.error !== null) attributes.set("error", end.error)
+  if (end.stat !== null) {
+    attributes.set("ctime", end.stat.ctime)
+    attributes.set("ino", end.stat.ino)
+  }
+  const stat = end.stat ?? base
+  return {
+    ...base,
+    mode: stat.mode,
+    uid: stat.uid,
+    gid: stat.gid,
+    mtime: stat.mtime,
+    size: end.size,
+    sha256: end.sha256,
+    attributes,
+    chunks,
+  }
+}

@@ -1,0 +1,113 @@
+// Volumes: frames are added in order, and a volume is closed when the next frame does not fit. Each may be sealed to several
+// places at once (a catalogue volume also goes to the state). While one is stored the next is filled.
+
+import {
+  compressFrame,
+  FULL,
+  MAX_MEMBERS,
+  type ObjectRecord,
+  paddedLength,
+  padding,
+  TAR_END,
+} from "@backup-cloud/format"
+
+import type { Sealing } from "./sealing.ts"
+
+export interface Bundled {
+  readonly bytes: Uint8Array
+  readonly tarBytes: number
+  readonly count: number
+}
+
+interface Open {
+  readonly number: number
+  readonly sealings: readonly Sealing[]
+  length: number
+  tarBytes: number
+  members: number
+}
+
+export class Bundles {
+  readonly #open: (number: number) => readonly Sealing[]
+  readonly #mostTar: number
+  readonly #records: ObjectRecord[] = []
+  readonly #pending = new Set<Promise<void>>()
+  #failure: { error: unknown } | null = null
+  #current: Open | null = null
+  #number = 0
+  #end: Buffer | null = null
+
+  /**
+   * @param open starts the volume of this number; the first sealing's record counts
+   * @param mostTar bytes of tar at which a volume is closed
+   */
+  constructor(mostTar: number, open: (number: number) => readonly Sealing[]) {
+    this.#mostTar = mostTar
+    this.#open = open
+  }
+
+  /** Volumes begun so far. */
+  get count(): number {
+    return this.#number
+  }
+
+  /** Adds a frame; resolves to the number of its volume. */
+  async add(frame: Bundled): Promise<number> {
+    if (this.#failure !== null) throw this.#failure.error
+    const end = await this.#tarEnd()
+    const now = this.#current
+    const full =
+      now !== null &&
+      (now.length + frame.bytes.length + end.length + 8 > FULL ||
+        now.tarBytes + frame.tarBytes + TAR_END > this.#mostTar ||
+        now.members + frame.count > MAX_MEMBERS)
+    if (full) await this.#close()
+    const volume = (this.#current ??= this.#begin())
+    for (const sealing of volume.sealings) await sealing.push(frame.bytes)
+    volume.length += frame.bytes.length
+    volume.tarBytes += frame.tarBytes
+    volume.members += frame.count
+    return volume.number
+  }
+
+  /** Closes the open volume and waits until all are stored; resolves to the records since the last flush. */
+  async flush(): Promise<readonly ObjectRecord[]> {
+    await this.#close()
+    await Promise.all(this.#pending)
+    if (this.#failure !== null) throw this.#failure.error
+    return this.#records.splice(0)
+  }
+
+  #begin(): Open {
+    this.#number++
+    return { number: this.#number, sealings: this.#open(this.#number), length: 0, tarBytes: 0, members: 0 }
+  }
+
+  async #tarEnd(): Promise<Buffer> {
+    return (this.#end ??= await compressFrame(new Uint8Array(TAR_END)))
+  }
+
+  async #close(): Promise<void> {
+    const volume = this.#current
+    if (volume === null) return
+    this.#current = null
+    const end = await this.#tarEnd()
+    const length = volume.length + end.length
+    if (paddedLength(length) === null) throw new RangeError("a volume was filled too far")
+    const pad = padding(length)
+    for (const sealing of volume.sealings) {
+      await sealing.push(end)
+      await sealing.push(pad)
+    }
+    const stored = Promise.all(volume.sealings.map((sealing) => sealing.close())).then(
+      ([record]) => {
+        if (record !== undefined) this.#records.push(record)
+      },
+      (error: unknown) => {
+        this.#failure ??= { error }
+      },
+    )
+    this.#pending.add(stored)
+    void stored.then(() => this.#pending.delete(stored))
+  }
+}

@@ -1,0 +1,115 @@
+// What to do with each entry of the source: keep what the last run has of it, read it, or just record it. Two sorted
+// sequences are walked side by side, so memory does not grow with the tree.
+
+import { type CatalogueEntry, pathKey, type SourceEntry } from "@backup-cloud/format"
+import type { FileToRead } from "./messages.ts"
+
+export interface Item {
+  readonly entry: SourceEntry
+  /** The entry as the last run has it, if it is unchanged and its chunks may be used. */
+  readonly kept: CatalogueEntry | null
+  /** Position in the job's list of files to read; -1 if it is not read. */
+  readonly file: number
+}
+
+/** Items in order, and the files among them to be read by one worker. */
+export interface Job {
+  readonly items: readonly Item[]
+  readonly files: readonly FileToRead[]
+}
+
+const MOST_ITEMS = 2_048
+const MOST_FILES = 512
+/** Bytes to read at which a job is closed. */
+const MOST_BYTES = 4_194_304
+
+/** A sorted sequence that can be asked for one path after the other. */
+export class Listing {
+  readonly #entries: AsyncGenerator<CatalogueEntry, void>
+  #next: { key: string; entry: CatalogueEntry } | null = null
+  #ended = false
+
+  constructor(entries: AsyncGenerator<CatalogueEntry, void>) {
+    this.#entries = entries
+  }
+
+  /** The entry of this path; `key`s must come in ascending order. */
+  async find(key: string): Promise<CatalogueEntry | null> {
+    while (!this.#ended && (this.#next === null || this.#next.key < key)) {
+      const result = await this.#entries.next()
+      this.#ended = result.done === true
+      this.#next = result.done === true ? null : { key: pathKey(result.value.path), entry: result.value }
+    }
+    return this.#next?.key === key ? this.#next.entry : null
+  }
+
+  async close(): Promise<void> {
+    await this.#entries.return()
+  }
+}
+
+/** Whether a file has not changed since `before`: size, both times and inode are the same, and it was whole then. */
+export function isUnchanged(entry: SourceEntry, before: CatalogueEntry): boolean {
+  const { attributes } = entry
+  return (
+    before.type === "f" &&
+    before.sha256 !== null &&
+    before.size === entry.size &&
+    before.mtime === entry.mtime &&
+    attributes.has("ctime") &&
+    before.attributes.get("ctime") === attributes.get("ctime") &&
+    before.attributes.get("ino") === attributes.get("ino") &&
+    !before.attributes.has("error") &&
+    !attributes.has("error")
+  )
+}
+
+/**
+ * Joins entries and listings into jobs.
+ * @param listings of earlier runs, the one that counts more first
+ * @param usable whether all chunks of an entry may be used where they lie
+ */
+export async function* classify(
+  batches: AsyncIterable<readonly SourceEntry[]>,
+  listings: readonly Listing[],
+  usable: (entry: CatalogueEntry) => boolean,
+): AsyncGenerator<Job, void, undefined> {
+  let items: Item[] = []
+  let files: FileToRead[] = []
+  let bytes = 0
+  const take = (): Job => {
+    const job = { items, files }
+    items = []
+    files = []
+    bytes = 0
+    return job
+  }
+  for await (const batch of batches) {
+    for (const entry of batch) {
+      const kept = entry.type === "f" && listings.length > 0 ? await findKept(entry, listings, usable) : null
+      const content = kept === null ? entry.content : null
+      // A large file gets a job of its own, so that nothing small waits in the same worker behind it.
+      if (content !== null && entry.size > MOST_BYTES && items.length > 0) yield take()
+      items.push({ entry, kept, file: content === null ? -1 : files.length })
+      if (content !== null) {
+        files.push({ file: content.file, size: entry.size })
+        bytes += entry.size
+      }
+      if (items.length >= MOST_ITEMS || files.length >= MOST_FILES || bytes >= MOST_BYTES) yield take()
+    }
+  }
+  if (items.length > 0) yield take()
+}
+
+async function findKept(
+  entry: SourceEntry,
+  listings: readonly Listing[],
+  usable: (entry: CatalogueEntry) => boolean,
+): Promise<CatalogueEntry | null> {
+  const key = pathKey(entry.path)
+  for (const listing of listings) {
+    const before = await listing.find(key)
+    if (before !== null && isUnchanged(entry, before) && usable(before)) return before
+  }
+  return null
+}

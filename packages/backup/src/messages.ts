@@ -1,0 +1,76 @@
+// What the main thread and its workers say to each other. Buffers are transferred, never copied.
+
+/** A file to read, as it was listed. `file` is a byte string. */
+export interface FileToRead {
+  readonly file: string
+  readonly size: number
+}
+
+/** What `fstat` said when the content was read, in the forms of the catalogue. */
+export interface ReadStat {
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  readonly mtime: string
+  readonly ctime: string
+  readonly ino: string
+}
+
+/** How a file ended. Without `sha256` there is no content, `error` says why, and its chunks so far are void. */
+export interface FileEnd {
+  readonly sha256: string | null
+  readonly size: number
+  readonly error: string | null
+  readonly stat: ReadStat | null
+}
+
+/** A file's part of a piece: so many of the piece's chunks, and its end if it ends here. */
+export interface FilePart {
+  /** Position in the job's list of files. */
+  readonly file: number
+  readonly chunks: number
+  readonly end: FileEnd | null
+}
+
+/** Bytes that were read, cut and named. Chunk `i` is `ids[i]`, at `offsets[i]`, `lengths[i]` long. */
+export interface Piece {
+  readonly buffer: ArrayBuffer
+  readonly ids: readonly string[]
+  readonly offsets: readonly number[]
+  readonly lengths: readonly number[]
+  readonly parts: readonly FilePart[]
+  /** No piece of the job follows. */
+  readonly last: boolean
+}
+
+/** A zstd frame of whole tar members: the chunks `first` to `first + count - 1` of those that were to be packed. */
+export interface Frame {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly tarBytes: number
+  readonly first: number
+  readonly count: number
+}
+
+export interface WorkerSetup {
+  /** 32 bytes. */
+  readonly chunkKey: Uint8Array
+  readonly cutTable: Uint32Array
+}
+
+export type ToWorker =
+  | { readonly type: "scan"; readonly job: number; readonly files: readonly FileToRead[] }
+  | { readonly type: "more"; readonly job: number }
+  | { readonly type: "cancel"; readonly job: number }
+  | {
+      readonly type: "pack"
+      readonly job: number
+      readonly buffer: ArrayBuffer
+      readonly ids: readonly string[]
+      readonly offsets: readonly number[]
+      readonly lengths: readonly number[]
+    }
+
+export type FromWorker =
+  | { readonly type: "piece"; readonly job: number; readonly piece: Piece }
+  | { readonly type: "packed"; readonly job: number; readonly frames: readonly Frame[] }
+  | { readonly type: "failed"; readonly job: number; readonly error: unknown }

@@ -1,0 +1,111 @@
+// Which volumes of earlier runs a run may use. At most 16 runs, none older than the horizon, none sealed to fewer or other
+// people than today, and as they near the horizon their chunks are stored again, a share each day and never all at once.
+// So a restore needs at most 17 private-key operations, and damage or poison reaches no further than the horizon.
+
+import {
+  BackupError,
+  names,
+  type Policy,
+  type PolicySource,
+  parseRunObject,
+  patterns,
+  type Receipt,
+} from "@backup-cloud/format"
+import type { ArchiveReader } from "@backup-cloud/store"
+import type { Place } from "./chunk-index.ts"
+
+/** Earlier runs that one run may use. */
+export const MOST_RUNS = 16
+const DAY = 86_400_000
+/** Parts of the horizon between which an ageing run's chunks are stored again. */
+const AGEING = { from: 2 / 3, to: 0.95 }
+
+/** An earlier run as its receipts tell it. */
+export interface EarlierRun {
+  readonly run: string
+  readonly receipt: Receipt
+  /** Digest of its highest SHA256SUMS. */
+  readonly sumsDigest: string
+  readonly arrived: Date
+  /** Length by base name, of all objects of the run. */
+  readonly objects: ReadonlyMap<string, { readonly length: number }>
+}
+
+/** Whether anything of a run may be used at all. */
+export function mayUse(run: EarlierRun, policy: Policy, source: PolicySource, now: Date): boolean {
+  const { receipt } = run
+  if (receipt.release !== policy.release || receipt.outcome === "failed") return false
+  const recipients = new Set(receipt.recipients)
+  const standing = new Map(policy.holders.map((holder) => [holder.fingerprint, holder.status]))
+  for (const [fingerprint, status] of standing) if (status === "present" && !recipients.has(fingerprint)) return false
+  for (const recipient of recipients) if (standing.get(recipient) === "leaked") return false
+  if (source.fresh_after !== "" && receipt.started < source.fresh_after) return false
+  return age(run, now, policy) < 1
+}
+
+/** Age as a part of the horizon, by arrival in the store. */
+function age(run: EarlierRun, now: Date, policy: Policy): number {
+  return (now.getTime() - run.arrived.getTime()) / (policy.rules.horizon_days * DAY)
+}
+
+/** The chunks that may be used where they lie. */
+export class Reuse {
+  readonly #runs = new Map<string, { present: Set<string>; keep: number }>()
+
+  /**
+   * Looks which objects are really there, in the recorded length.
+   * @param runs those that may be used, the most wanted first; only the first 16 count
+   */
+  static async open(
+    runs: readonly EarlierRun[],
+    policy: Policy,
+    now: Date,
+    source: string,
+    reader: ArchiveReader,
+    signal: AbortSignal,
+  ): Promise<Reuse> {
+    const reuse = new Reuse()
+    for (const run of runs.slice(0, MOST_RUNS)) {
+      const present = new Set<string>()
+      const folder = names.runDirectory(source, run.run)
+      for await (const object of reader.list(folder, signal)) {
+        const base = object.name.slice(folder.length)
+        if (run.objects.get(base)?.length === object.size && parseRunObject(base) !== null) present.add(base)
+      }
+      const ageing = (age(run, now, policy) - AGEING.from) / (AGEING.to - AGEING.from)
+      reuse.#runs.set(run.run, { present, keep: 1 - Math.max(0, Math.min(1, ageing)) })
+    }
+    return reuse
+  }
+
+  /** Whether a chunk may be used where it lies. `base` names its volume by number. */
+  allows(id: string, place: Place, base: (volume: number) => string): boolean {
+    const run = this.#runs.get(place.run)
+    if (run === undefined || !run.present.has(base(place.volume))) return false
+    // The id is a random number that stays the same, so each chunk has its day.
+    return Number.parseInt(id.slice(0, 4), 16) / 65_536 < run.keep
+  }
+}
+
+/** Fails if a run that was used went beyond the horizon while this one ran. */
+export function checkHorizon(used: readonly EarlierRun[], policy: Policy, now: Date): void {
+  for (const run of used) {
+    if (age(run, now, policy) < 1) continue
+    throw new BackupError(
+      "conflict",
+      `run ${run.run} became older than the horizon while it was being used; nothing was committed`,
+      {
+        hint: "run the backup again: it will store what that run holds anew",
+      },
+    )
+  }
+}
+
+/** Heads of the chain: the runs that no other names. Each as a line of a receipt's `previous`. */
+export function headLines(runs: readonly EarlierRun[]): string[] {
+  const named = new Set(runs.flatMap((run) => run.receipt.previous.map((line) => line.slice(0, line.indexOf(" ")))))
+  return runs
+    .filter((run) => !named.has(run.run) && patterns.run.test(run.run))
+    .map((run) => `${run.run} ${run.sumsDigest}`)
+    .sort()
+}

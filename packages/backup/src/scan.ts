@@ -1,0 +1,227 @@
+// Reading, cutting and naming, inside a worker thread: synchronous calls, large buffers, one pass over the bytes.
+// A file counts as read consistently if `fstat` says the same before and after. One that does not is read again while it
+// fits one buffer, and then stored as far as it was read, with the word `changed`: reported, not guessed.
+
+import { createHash, createHmac, type Hash } from "node:crypto"
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from "node:fs"
+import { statFields } from "@backup-cloud/format"
+import { contentRule, cutEnd } from "./cut.ts"
+import type { FileEnd, FilePart, FileToRead, Piece, ReadStat } from "./messages.ts"
+
+/** Bytes of a piece's buffer: twice the longest chunk, so that a carried tail leaves room to read. */
+const BUFFER = 8_388_608
+/** A piece of small files is handed on when it holds this much. */
+const ENOUGH = 4_194_304
+const ATTEMPTS = 3
+
+/** Hands out piece buffers and takes them back. */
+export class Buffers {
+  readonly #free: ArrayBuffer[] = []
+  take(): ArrayBuffer {
+    return this.#free.pop() ?? new ArrayBuffer(BUFFER)
+  }
+  give(buffer: ArrayBuffer): void {
+    if (this.#free.length < 4) this.#free.push(buffer)
+  }
+}
+
+export interface Naming {
+  readonly chunkKey: Uint8Array
+  readonly table: Int32Array
+}
+
+class PieceBuilder {
+  readonly buffer: ArrayBuffer
+  readonly bytes: Buffer
+  used = 0
+  #ids: string[] = []
+  #offsets: number[] = []
+  #lengths: number[] = []
+  #parts: FilePart[] = []
+  #partStart = 0
+
+  constructor(buffer: ArrayBuffer) {
+    this.buffer = buffer
+    this.bytes = Buffer.from(buffer)
+  }
+
+  chunk(naming: Naming, start: number, end: number): void {
+    this.#ids.push(createHmac("sha256", naming.chunkKey).update(this.bytes.subarray(start, end)).digest("hex"))
+    this.#offsets.push(start)
+    this.#lengths.push(end - start)
+  }
+
+  /** Forgets the chunks of the file that is being read. */
+  void(): void {
+    this.#ids.length = this.#partStart
+    this.#offsets.length = this.#partStart
+    this.#lengths.length = this.#partStart
+  }
+
+  part(file: number, end: FileEnd | null): void {
+    this.#parts.push({ file, chunks: this.#ids.length - this.#partStart, end })
+    this.#partStart = this.#ids.length
+  }
+
+  get parts(): number {
+    return this.#parts.length
+  }
+
+  done(last: boolean): Piece {
+    return {
+      buffer: this.buffer,
+      ids: this.#ids,
+      offsets: this.#offsets,
+      lengths: this.#lengths,
+      parts: this.#parts,
+      last,
+    }
+  }
+}
+
+/** The pieces of `files`, in order. The last one has `last` set, also when there is no content at all. */
+export function* scan(
+  files: readonly FileToRead[],
+  naming: Naming,
+  buffers: Buffers,
+): Generator<Piece, void, undefined> {
+  let piece = new PieceBuilder(buffers.take())
+  for (const [index, file] of files.entries()) {
+    if (piece.used + Math.min(file.size + 1, ENOUGH) > BUFFER || piece.used >= ENOUGH) {
+      yield piece.done(false)
+      piece = new PieceBuilder(buffers.take())
+    }
+    const reading = new Reading(file)
+    let step = reading.step(piece, naming)
+    while (step === "full") {
+      piece.part(index, null)
+      const next = new PieceBuilder(buffers.take())
+      reading.carry(piece, next)
+      yield piece.done(false)
+      piece = next
+      step = reading.step(piece, naming)
+    }
+    piece.part(index, step)
+  }
+  yield piece.done(true)
+}
+
+/** One file being read, from open to close, perhaps over several pieces. */
+class Reading {
+  readonly #file: FileToRead
+  #fd: number | null = null
+  #before: BigIntStats | null = null
+  #hash: Hash = createHash("sha256")
+  #size = 0
+  #attempt = 1
+  #pieces = 1
+  /** Start of the file's bytes in the piece, and of its first byte that belongs to no chunk yet. */
+  #base = 0
+  #uncut = 0
+
+  constructor(file: FileToRead) {
+    this.#file = file
+  }
+
+  /** Reads until the piece is full or the file has ended. */
+  step(piece: PieceBuilder, naming: Naming): "full" | FileEnd {
+    try {
+      this.#fd ??= this.#open(piece)
+      if (this.#fd === -1) return this.#fail("replaced")
+      for (;;) {
+        const count = readSync(this.#fd, piece.bytes, piece.used, piece.bytes.length - piece.used, null)
+        if (count === 0) {
+          const end = this.#finish(piece, naming)
+          if (end !== null) return end
+          continue
+        }
+        this.#hash.update(piece.bytes.subarray(piece.used, piece.used + count))
+        piece.used += count
+        this.#size += count
+        this.#cut(piece, naming)
+        if (piece.used === piece.bytes.length) return "full"
+      }
+    } catch (error) {
+      piece.void()
+      const code: unknown = error instanceof Error && "code" in error ? error.code : undefined
+      if (typeof code !== "string") throw error
+      return this.#fail(code)
+    }
+  }
+
+  /** Moves what is not cut yet to the next piece. */
+  carry(from: PieceBuilder, to: PieceBuilder): void {
+    to.used = from.bytes.copy(to.bytes, 0, this.#uncut, from.used)
+    this.#base = 0
+    this.#uncut = 0
+    this.#pieces++
+  }
+
+  #open(piece: PieceBuilder): number {
+    const fd = openForReading(Buffer.from(this.#file.file, "latin1"))
+    this.#before = fstatSync(fd, { bigint: true })
+    this.#base = piece.used
+    this.#uncut = piece.used
+    if (this.#before.isFile()) return fd
+    closeSync(fd)
+    return -1
+  }
+
+  #cut(piece: PieceBuilder, naming: Naming): void {
+    for (;;) {
+      const end = cutEnd(piece.bytes, this.#uncut, piece.used, naming.table, contentRule)
+      if (end < 0) return
+      piece.chunk(naming, this.#uncut, end)
+      this.#uncut = end
+    }
+  }
+
+  /** At the end of the file: its end, or `null` if it is read once more from the start. */
+  #finish(piece: PieceBuilder, naming: Naming): FileEnd | null {
+    const after = fstatSync(this.#fd as number, { bigint: true })
+    const same = this.#before !== null && sameFile(this.#before, after) && after.size === BigInt(this.#size)
+    if (!same && this.#pieces === 1 && this.#attempt < ATTEMPTS) {
+      piece.void()
+      piece.used = this.#base
+      this.#close()
+      this.#attempt++
+      this.#hash = createHash("sha256")
+      this.#size = 0
+      this.#fd = this.#open(piece)
+      return this.#fd === -1 ? this.#fail("replaced") : null
+    }
+    if (piece.used > this.#uncut) piece.chunk(naming, this.#uncut, piece.used)
+    this.#close()
+    return { sha256: this.#hash.digest("hex"), size: this.#size, error: same ? null : "changed", stat: readStat(after) }
+  }
+
+  #fail(error: string): FileEnd {
+    this.#close()
+    return { sha256: null, size: this.#file.size, error, stat: null }
+  }
+
+  #close(): void {
+    if (this.#fd !== null && this.#fd >= 0) closeSync(this.#fd)
+    this.#fd = null
+  }
+}
+
+function sameFile(a: BigIntStats, b: BigIntStats): boolean {
+  return a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs && a.ino === b.ino && a.dev === b.dev
+}
+
+function readStat(stats: BigIntStats): ReadStat {
+  const { mode, uid, gid, mtime, ctime, ino } = statFields(stats)
+  return { mode, uid, gid, mtime, ctime, ino }
+}
+
+/** Opens without following a link, without waiting for a writer, and, where the kernel allows it, without touching the access time. */
+function openForReading(file: Buffer): number {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+  try {
+    return openSync(file, flags | constants.O_NOATIME)
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EPERM") return openSync(file, flags)
+    throw error
+  }
+}
