@@ -2,7 +2,7 @@
 // the format; these functions are strict both ways and keep attributes they don't know.
 
 import { BackupError } from "./faults.ts"
-import { patterns } from "./names.ts"
+import { escapeControl, MAX_VOLUMES, patterns } from "./names.ts"
 import { percentDecode, percentEncode } from "./percent.ts"
 import type { EntryType } from "./source.ts"
 
@@ -31,9 +31,13 @@ export interface CatalogueEntry {
 }
 
 const types = new Set<string>(["f", "d", "l", "h", "p", "s", "b", "c", "u"])
-const count = /^(?:0|[1-9][0-9]{0,15})$/
+const digits = /^(?:0|[1-9][0-9]{0,15})$/
 const mtimeForm = /^(?:0|-?[1-9][0-9]{0,14})\.[0-9]{9}$/
 const MAX_CHUNK = 4_194_304
+/** Far above what the extended attributes of a file add up to anywhere; it bounds what a reader holds of one line. */
+const MAX_LINE = 16_777_216
+
+const isCount = (text: string): boolean => digits.test(text) && Number.isSafeInteger(Number(text))
 
 /** A path that reaches below the top and nowhere else. @param path byte string */
 export function isSafePath(path: string): boolean {
@@ -70,7 +74,7 @@ function encodeAttributes(attributes: ReadonlyMap<string, string>): string {
 }
 
 function bad(why: string, line: string): never {
-  throw new BackupError("tampered", `catalogue: ${why}: ${line.slice(0, 200)}`)
+  throw new BackupError("tampered", `catalogue: ${why}: ${escapeControl(line.slice(0, 200))}`)
 }
 
 /** A `+` line, without its line end. Throws `tampered`. */
@@ -84,14 +88,15 @@ export function parseChunkLine(line: string): ChunkRef {
     volume === undefined ||
     rest.length > 0 ||
     !patterns.digest.test(id) ||
-    !count.test(length) ||
+    !isCount(length) ||
     !patterns.run.test(run) ||
-    !count.test(volume)
+    !isCount(volume)
   ) {
     return bad("not a chunk line", line)
   }
   const chunk = { id, length: Number(length), run, volume: Number(volume) }
-  if (chunk.length < 1 || chunk.length > MAX_CHUNK || chunk.volume < 1) return bad("number out of bounds", line)
+  if (chunk.length < 1 || chunk.length > MAX_CHUNK || chunk.volume < 1 || chunk.volume > MAX_VOLUMES)
+    return bad("number out of bounds", line)
   return chunk
 }
 
@@ -101,9 +106,8 @@ export function parseEntryLine(line: string, chunks: readonly ChunkRef[]): Catal
     line.split(" ")
   const [uid = "", gid = "", ...more] = owner.split(":")
   if (!types.has(type)) return bad("unknown type", line)
-  if (!/^[0-7]{4}$/.test(mode) || !count.test(uid) || !count.test(gid) || more.length > 0)
-    return bad("owner or mode", line)
-  if (!mtimeForm.test(mtime) || !count.test(size)) return bad("time or size", line)
+  if (!/^[0-7]{4}$/.test(mode) || !isCount(uid) || !isCount(gid) || more.length > 0) return bad("owner or mode", line)
+  if (!mtimeForm.test(mtime) || !isCount(size)) return bad("time or size", line)
   if (sha256 !== "-" && !patterns.digest.test(sha256)) return bad("digest", line)
   const decodedPath = path === "-" ? null : decodeField(path)
   if (decodedPath === null || !isSafePath(decodedPath)) return bad("path", line)
@@ -156,6 +160,8 @@ function checkEntry(entry: CatalogueEntry, line: string): void {
     entry.type === "f" && (!entry.attributes.has("error") || entry.attributes.get("error") === "changed")
   if (wantsDigest !== (entry.sha256 !== null)) bad("digest missing or out of place", line)
   if (entry.type !== "f" && entry.size !== 0) bad("size of what has no content", line)
+  const device = entry.attributes.get("device")?.split(",")
+  if (device !== undefined && !(device.length === 2 && device.every(isCount))) bad("device", line)
   if (entry.path === "." && entry.type !== "d") bad("the top is no directory", line)
 }
 
@@ -215,14 +221,14 @@ class OrderCheck {
   }
 }
 
-/** Lines of ASCII text; throws `tampered` if the last one does not end, or one is longer than 1 MiB. */
+/** Lines of ASCII text; throws `tampered` if the last one does not end, or one is too long. */
 async function* lines(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<string, void, undefined> {
   let rest = ""
   for await (const piece of pieces) {
     const parts = (rest + Buffer.from(piece.buffer, piece.byteOffset, piece.length).toString("latin1")).split("\n")
     rest = parts.pop() ?? ""
-    if (rest.length > 1_048_576) bad("line too long", rest)
-    yield* parts
+    for (const line of parts) yield line.length > MAX_LINE ? bad("line too long", line) : line
+    if (rest.length > MAX_LINE) bad("line too long", rest)
   }
   if (rest !== "") bad("the last line does not end", rest)
 }
