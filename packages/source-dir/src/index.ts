@@ -1,1 +1,2 @@
-export {}
+export { type DirSourceOptions, dirSource } from "./source.ts"
+export { type DirTargetOptions, dirTarget } from "./target.ts"
