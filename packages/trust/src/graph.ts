@@ -1,0 +1,96 @@
+// The chain that receipts form through `previous`, and what they use of one another. Digests make a cycle impossible, so
+// whatever arrives in any order has one shape; the run ids play no part in it.
+
+import { names, rangeNumbers, type Use } from "@backup-cloud/format"
+import type { Commit } from "./judge.ts"
+import type { Problem } from "./problems.ts"
+import type { JudgedRun } from "./runs.ts"
+
+/** The runs that `run` names in `previous`, with the digest it names. */
+export function previousOf(run: JudgedRun): readonly { readonly run: string; readonly sums: string }[] {
+  return run.receipt.previous.map((line) => {
+    const [id = "", sums = ""] = line.split(" ")
+    return { run: id, sums }
+  })
+}
+
+/** Adds to each run's problems what it refers to and what is not there as it says. */
+export function checkReferences(
+  judged: ReadonlyMap<string, JudgedRun & { readonly problems: Problem[] }>,
+  expired: (run: string) => boolean,
+): void {
+  const reported = new Set<string>()
+  for (const run of judged.values()) {
+    const note = (object: string, why: string): void => {
+      if (reported.has(`${object} ${why}`)) return
+      reported.add(`${object} ${why}`)
+      run.problems.push({ fault: "tampered", object, why })
+    }
+    const find = (id: string, sums: string): Commit | null => {
+      const directory = names.runDirectory(run.source, id)
+      const other = judged.get(id)
+      const commit = other?.commits.find((each) => each.sums === sums)
+      if (commit !== undefined) return commit
+      if (expired(id)) return null
+      if (other === undefined) note(directory, "is missing or not valid, and a later run names it")
+      else note(directory + names.sums(other.number + 1), "is missing or not valid, and a later run names it")
+      return null
+    }
+    for (const { run: id, sums } of previousOf(run)) {
+      const before = find(id, sums)
+      if (before !== null && before.receipt.policy > run.receipt.policy)
+        note(
+          names.runDirectory(run.source, run.run) + names.receipt(run.number),
+          `names policy ${run.receipt.policy}, and the run ${id} before it policy ${before.receipt.policy}`,
+        )
+    }
+    for (const use of run.receipt.uses) {
+      const other = find(use.run, use.sums) === null ? undefined : judged.get(use.run)
+      if (other === undefined) continue
+      for (const base of usedObjects(use))
+        if (!other.objects.has(base))
+          note(names.runDirectory(run.source, use.run) + base, "is used by a later run, and no receipt lists it")
+    }
+  }
+}
+
+/** Base names of what a `uses` element needs of its run. */
+export function* usedObjects(use: Use): Generator<string> {
+  for (const number of rangeNumbers(use.volumes)) yield names.volume(number)
+  for (const number of rangeNumbers(use.catalogues)) yield names.catalogue(number)
+}
+
+export function headsOf(runs: readonly JudgedRun[]): JudgedRun[] {
+  const followed = new Set(runs.flatMap((run) => previousOf(run).map((each) => each.run)))
+  return runs.filter((run) => !followed.has(run.run))
+}
+
+/** Every run after those it names in `previous`; among the free ones, the earliest arrival first. */
+export function chainOrder(runs: readonly JudgedRun[]): JudgedRun[] {
+  const early = (a: JudgedRun, b: JudgedRun): number =>
+    a.arrived.getTime() - b.arrived.getTime() || (a.run < b.run ? -1 : 1)
+  const byId = new Map(runs.map((run) => [run.run, run]))
+  const placed = new Set<string>()
+  const ordered: JudgedRun[] = []
+  // Depth first from the earliest arrival, without recursion: a chain can be 10^5 runs long.
+  for (const start of [...runs].sort(early)) {
+    const stack = [start]
+    // A source that lies can name runs in a circle by id; then the circle is cut where it was entered.
+    const entered = new Set([start.run])
+    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+      const waiting = previousOf(top)
+        .map((each) => byId.get(each.run))
+        .find((each) => each !== undefined && !placed.has(each.run) && !entered.has(each.run))
+      if (waiting !== undefined) {
+        entered.add(waiting.run)
+        stack.push(waiting)
+        continue
+      }
+      stack.pop()
+      if (placed.has(top.run)) continue
+      placed.add(top.run)
+      ordered.push(top)
+    }
+  }
+  return ordered
+}
