@@ -38,10 +38,10 @@ export async function loadTrust(options: LoadOptions): Promise<Trust> {
   for await (const { name } of reader.list("config/", signal)) listed.add(name)
 
   const problems: Problem[] = []
-  const certificates = certificateReader(reader, verifier, problems, signal)
+  const certificate = certificateReader(reader, verifier, problems, signal)
   const chain = await readChain({
     ...{ reader, verifier, administrator, listed, problems, signal },
-    certificate: certificates.read,
+    certificate,
   })
   const policy = chain.policies.get(chain.policies.size)
   if (policy === undefined) {
@@ -55,11 +55,13 @@ export async function loadTrust(options: LoadOptions): Promise<Trust> {
     throw new BackupError("tampered", `${names.archive}: names another archive than the signed policy`)
 
   const named = new Map([...chain.policies.values()].flatMap(namedCertificates).map((each) => [each.path, each]))
-  await Array.fromAsync(inOrder(named.values(), 4, signal, certificates.read))
+  const certificates = new Map<string, CertificateInfo>()
+  for await (const info of inOrder(named.values(), 4, signal, certificate))
+    if (info !== null) certificates.set(sha256(info.bytes), info)
   problems.push(...unnamed(listed, new Set(named.keys()), admin))
   const trust: Trust = {
     ...{ archive, administrator, policy, policies: chain.policies, problems, verifier },
-    ...{ policyDigest: policyDigest(policy), certificates: certificates.found, unfinished: chain.unfinished },
+    ...{ policyDigest: policyDigest(policy), certificates, unfinished: chain.unfinished },
   }
   checkPolicyMemory(memory, trust)
   const fault = options.strict === true ? worst(problems) : null
@@ -114,7 +116,6 @@ async function readAdministrator(
 
 /** Reads each named certificate once, and keeps those that are what the policy says. */
 function certificateReader(reader: ArchiveReader, verifier: Verifier, problems: Problem[], signal: AbortSignal) {
-  const found = new Map<string, CertificateInfo>()
   const started = new Map<string, Promise<CertificateInfo | null>>()
   const load = async (entry: {
     path: string
@@ -137,7 +138,6 @@ function certificateReader(reader: ArchiveReader, verifier: Verifier, problems: 
         const info = await verifier.certificate(bytes, path, signal)
         if (info.fingerprint !== entry.fingerprint)
           throw new BackupError("tampered", `${path}: is the certificate of ${info.fingerprint}`)
-        found.set(entry.sha256, info)
         return info
       }
       const why = there ? "is not the certificate that the policy names" : "is missing, and the policy names it"
@@ -147,13 +147,12 @@ function certificateReader(reader: ArchiveReader, verifier: Verifier, problems: 
     }
     return null
   }
-  const read = (entry: { path: string; sha256: string; fingerprint: string }): Promise<CertificateInfo | null> => {
+  return (entry: { path: string; sha256: string; fingerprint: string }): Promise<CertificateInfo | null> => {
     const key = `${entry.path} ${entry.sha256}`
     const running = started.get(key) ?? load(entry)
     started.set(key, running)
     return running
   }
-  return { found, read }
 }
 
 function unnamed(listed: ReadonlySet<string>, named: ReadonlySet<string>, admin: string): Problem[] {
