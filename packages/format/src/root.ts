@@ -2,8 +2,8 @@
 
 import { type ChunkRef, encodeChunkLine, parseChunkLine } from "./catalogue.ts"
 import { type Outcome, outcomes } from "./documents.ts"
-import { BackupError } from "./faults.ts"
-import { FORMAT, patterns } from "./names.ts"
+import { BackupError, isFault } from "./faults.ts"
+import { FORMAT, MAX_CATALOGUES, MAX_NUMBERS, patterns } from "./names.ts"
 
 export interface Root {
   readonly archive: string
@@ -55,22 +55,38 @@ export function decodeRoot(plain: Uint8Array, object: string): Root {
     const line = rest[i] ?? ""
     return line.startsWith(`${head} `) ? line.slice(head.length + 1) : fail(`line "${head}" is missing`)
   }
-  const number = (s: string): number => (/^(?:0|[1-9][0-9]{0,15})$/.test(s) ? Number(s) : fail("a number is not one"))
+  const number = (s: string): number =>
+    /^(?:0|[1-9][0-9]{0,15})$/.test(s) && Number.isSafeInteger(Number(s)) ? Number(s) : fail("a number is not one")
+  const matching = (s: string, pattern: RegExp): string => (pattern.test(s) ? s : fail("a value is out of form"))
+  const chunkRef = (line: string): ChunkRef => {
+    let chunk: ChunkRef
+    try {
+      chunk = parseChunkLine(line)
+    } catch (cause) {
+      if (!isFault(cause, "tampered")) throw cause
+      throw new BackupError("tampered", `${object}: ${cause.message}`, { cause })
+    }
+    return chunk.volume <= MAX_CATALOGUES ? chunk : fail("a chunk is in no catalogue volume")
+  }
   const outcome = outcomes.find((o) => o === value(5)) ?? fail("unknown outcome")
   const [size = "", sha256 = ""] = value(9).split(" ")
   const root: Root = {
-    archive: value(0),
-    source: value(1),
-    run: value(2),
+    archive: matching(value(0), patterns.archive),
+    source: matching(value(1), patterns.name),
+    run: matching(value(2), patterns.run),
     number: number(value(3)),
-    kind: value(4),
+    kind: matching(value(4), patterns.name),
     outcome,
     entries: number(value(6)),
     errors: number(value(7)),
     bytes: number(value(8)),
-    catalogue: { bytes: number(size), sha256, chunks: rest.slice(heads.length, -2).map(parseChunkLine) },
+    catalogue: {
+      bytes: number(size),
+      sha256: matching(sha256, patterns.digest),
+      chunks: rest.slice(heads.length, -2).map(chunkRef),
+    },
   }
-  if (!patterns.digest.test(sha256) || !patterns.run.test(root.run)) return fail("a value is out of form")
+  if (root.number < 1 || root.number > MAX_NUMBERS) return fail("its number is out of bounds")
   if (root.catalogue.chunks.reduce((sum, c) => sum + c.length, 0) !== root.catalogue.bytes)
     return fail("chunks do not add up")
   if (Buffer.compare(encodeRoot(root), plain) !== 0) return fail("is not in the one accepted byte form")

@@ -16,8 +16,13 @@ const SMALLEST = 65_536
 export const MAX_TAR = 268_435_456
 /** Most members of one volume. */
 export const MAX_MEMBERS = 65_536
+/** What a reader needs of memory to unpack a frame. */
+const MAX_WINDOW = 8_388_608
 /** Of a skippable frame. */
 const SKIPPABLE_HEADER = 8
+
+/** The magic number of a zstd frame. */
+const FRAME = 0xfd2fb528
 
 const compress = promisify(zstdCompress)
 const decompress = promisify(zstdDecompress)
@@ -58,10 +63,11 @@ export async function unpackVolume(plain: Uint8Array, object: string): Promise<M
   const fail = (why: string, cause?: unknown): never => {
     throw new BackupError("tampered", `${object}: ${why}`, { cause })
   }
+  if (bytes.length < SMALLEST) return fail("is shorter than any volume")
   const frames: { at: number; end: number; size: number }[] = []
   let at = 0
   let total = 0
-  while (at < bytes.length && bytes.readUInt32LE(Math.min(at, bytes.length - 4)) === 0xfd2fb528) {
+  while (at + 4 <= bytes.length && bytes.readUInt32LE(at) === FRAME) {
     const frame = frameAt(bytes, at) ?? fail("a zstd frame is not in form")
     total += frame.size
     if (total > MAX_TAR) return fail("holds more than 256 MiB")
@@ -90,7 +96,7 @@ export async function unpackVolume(plain: Uint8Array, object: string): Promise<M
   return members.length <= MAX_MEMBERS ? members : fail("holds more than 65,536 chunks")
 }
 
-/** End and content size of the frame that starts at `at`; `null` unless it has content size and checksum and no dictionary. */
+/** End and content size of the frame that starts at `at`; `null` unless it is in the form of section 7. */
 function frameAt(bytes: Buffer, at: number): { end: number; size: number } | null {
   const descriptor = bytes[at + 4]
   if (descriptor === undefined || (descriptor & 0b11) !== 0 || (descriptor & 0b1000) !== 0) return null
@@ -104,6 +110,10 @@ function frameAt(bytes: Buffer, at: number): { end: number; size: number } | nul
     sizeBytes === 8
       ? Number(bytes.readBigUInt64LE(sizeAt))
       : bytes.readUIntLE(sizeAt, sizeBytes) + (sizeBytes === 2 ? 256 : 0)
+  // Of a single segment the window is the content; otherwise a byte gives exponent and mantissa (RFC 8878, 3.1.1.1.2).
+  const windowByte = bytes[at + 5] ?? 0
+  const window = single ? size : 2 ** (10 + (windowByte >> 3)) * (1 + (windowByte & 7) / 8)
+  if (window > MAX_WINDOW) return null
   for (;;) {
     if (block + 3 > bytes.length) return null
     const header = bytes.readUIntLE(block, 3)
