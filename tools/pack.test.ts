@@ -1,0 +1,124 @@
+// Each package must work from its tarball alone: unpacked into an empty directory with the packages it declares, and
+// theirs, and nothing else. What a package uses without declaring it, or does not pack, is missing there.
+
+import assert from "node:assert/strict"
+import { execFileSync, spawnSync } from "node:child_process"
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { after, before, describe, test } from "node:test"
+
+const root = dirname(import.meta.dirname)
+const bin = join(root, "node_modules", ".bin")
+const env = { ...process.env, PATH: `${bin}:${process.env["PATH"] ?? ""}` }
+
+interface Manifest {
+  readonly name: string
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly exports: Readonly<Record<string, unknown>>
+}
+
+const manifests = new Map(
+  globSync("packages/*/package.json", { cwd: root })
+    .map((path) => JSON.parse(readFileSync(join(root, path), "utf8")) as Manifest)
+    .map((manifest) => [manifest.name, manifest]),
+)
+
+/** The workspace packages that `name` needs, itself included, and the others they declare. */
+function closure(name: string): { own: string[]; foreign: string[] } {
+  const own = new Set([name])
+  const foreign = new Set<string>()
+  for (const each of own)
+    for (const dependency of Object.keys(manifests.get(each)?.dependencies ?? {}))
+      (manifests.has(dependency) ? own : foreign).add(dependency)
+  return { own: [...own], foreign: [...foreign] }
+}
+
+let scratch = ""
+const tarballs = new Map<string, string>()
+
+before(() => {
+  scratch = mkdtempSync(join(tmpdir(), "pack-"))
+  execFileSync(join(bin, "tsc"), ["--build"], { cwd: root, env, stdio: "pipe", encoding: "utf8" })
+  const args = ["pack", "--workspaces", "--ignore-scripts", "--json", "--pack-destination", scratch]
+  const report = execFileSync("npm", args, { cwd: root, env, encoding: "utf8", stdio: "pipe" })
+  const packed = JSON.parse(report) as
+    | { name: string; filename: string }[]
+    | Record<string, { name: string; filename: string }>
+  for (const { name, filename } of Object.values(packed)) tarballs.set(name, join(scratch, filename))
+})
+
+after(() => {
+  rmSync(scratch, { recursive: true, force: true })
+})
+
+/** A directory with these tarballs unpacked below `node_modules`, and links to the packages of others. */
+function unpack(label: string, own: readonly string[], foreign: readonly string[]): string {
+  const folder = join(scratch, label)
+  for (const name of own) {
+    const target = join(folder, "node_modules", name)
+    mkdirSync(target, { recursive: true })
+    execFileSync("tar", ["-xzf", tarballs.get(name) ?? "", "-C", target, "--strip-components=1"])
+  }
+  for (const name of foreign) {
+    const target = join(folder, "node_modules", name)
+    mkdirSync(dirname(target), { recursive: true })
+    symlinkSync(join(root, "node_modules", name), target)
+  }
+  return folder
+}
+
+/** Imports every public name of a package's manifest; returns what went wrong, or "". */
+function importAll(folder: string, name: string): string {
+  const specifiers = Object.keys(manifests.get(name)?.exports ?? {}).map((each) => join(name, each))
+  assert.ok(specifiers.length > 0)
+  const script = `for (const each of ${JSON.stringify(specifiers)}) {
+    const names = Object.keys(await import(each))
+    if (names.length === 0) throw new Error(each + " exports nothing")
+  }`
+  const result = spawnSync(join(bin, "node"), ["--input-type=module", "-e", script], {
+    cwd: folder,
+    env: { PATH: env.PATH },
+    encoding: "utf8",
+  })
+  return result.status === 0 ? "" : result.stderr
+}
+
+test("every package was packed", () => {
+  assert.deepEqual([...tarballs.keys()].sort(), [...manifests.keys()].sort())
+})
+
+describe("from its tarball, with what it declares", () => {
+  for (const name of manifests.keys()) {
+    test(`${name} is imported`, () => {
+      const { own, foreign } = closure(name)
+      assert.equal(importAll(unpack(`alone-${name.replace("/", "-")}`, own, foreign), name), "")
+    })
+  }
+})
+
+test("without a package it declares it is not", () => {
+  const { own, foreign } = closure("@backup-cloud/trust")
+  const less = own.filter((name) => name !== "@backup-cloud/format")
+  assert.match(importAll(unpack("less", less, foreign), "@backup-cloud/trust"), /ERR_MODULE_NOT_FOUND/)
+})
+
+test("a tarball holds code and types, no tests", () => {
+  for (const [name, file] of tarballs) {
+    const list = execFileSync("tar", ["-tzf", file], { encoding: "utf8" }).trimEnd().split("\n")
+    assert.ok(list.includes("package/dist/index.js") && list.includes("package/dist/index.d.ts"), name)
+    assert.deepEqual(
+      list.filter((path) => /\/test\/|\.test\.|tsbuildinfo/.test(path)),
+      [],
+      name,
+    )
+  }
+})
+
+test("a key holder gets no code that backs up or restores, and a source none that opens run keys", () => {
+  const of = (name: string): string[] => closure(`@backup-cloud/${name}`).own
+  for (const name of ["backup", "restore", "cli", "source-dir"])
+    assert.ok(!of("keyholder").includes(`@backup-cloud/${name}`), name)
+  for (const name of ["backup", "source-dir"]) assert.ok(!of(name).includes("@backup-cloud/keyholder"), name)
+  assert.ok(of("cli").includes("@backup-cloud/keyholder"))
+})
