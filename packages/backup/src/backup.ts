@@ -33,6 +33,7 @@ import {
 } from "@backup-cloud/format"
 import type { Certificate, PassphraseOpener, Sealer, Signer } from "@backup-cloud/openpgp"
 import type { ArchiveReader, ArchiveWriter } from "@backup-cloud/store"
+import type { JudgedRun, SourceRuns } from "@backup-cloud/trust"
 import { Bundles } from "./bundles.ts"
 import { CATALOGUE_TAR, CatalogueWriter } from "./catalogue-writer.ts"
 import { ChunkIndex, Known, LEAST_INDEXED } from "./chunk-index.ts"
@@ -41,7 +42,7 @@ import { type Committed, commit } from "./commit.ts"
 import { type FileEnd } from "./messages.ts"
 import { Pool } from "./pool.ts"
 import { place } from "./read.ts"
-import { checkHorizon, type EarlierRun, headLines, MOST_RUNS, mayUse, Reuse } from "./reuse.ts"
+import { checkHorizon, MOST_RUNS, mayUse, Reuse } from "./reuse.ts"
 import { openSealing, type SealJob, sealWhole } from "./sealing.ts"
 import { Slabs } from "./slabs.ts"
 import { isUseless, loadState, type State } from "./state.ts"
@@ -61,7 +62,7 @@ export interface BackupOptions {
   /** Certificates of all present holders. */
   readonly holders: readonly Certificate[]
   /** Judged runs of this source. */
-  readonly earlier: readonly EarlierRun[]
+  readonly earlier: SourceRuns
   /** The source's secret, 32 bytes. */
   readonly secret: Uint8Array
   readonly reader: ArchiveReader
@@ -193,7 +194,7 @@ class Run {
   /** What earlier runs left: their listings, where their chunks lie, and which of them may be used. */
   async #lookBack(): Promise<{ states: State[]; reuse: Reuse; known: Known }> {
     const { earlier, policy, entry, secret, reader, opener, signal } = this.#o
-    const fit = new Map(earlier.filter((run) => mayUse(run, policy, entry, this.#started)).map((run) => [run.run, run]))
+    const fit = new Map(earlier.runs.filter((run) => mayUse(run, policy, entry, this.#started)).map((run) => [run.run, run]))
     const bytes = new Map<string, number>()
     const states: State[] = []
     const indexes: ChunkIndex[] = []
@@ -287,7 +288,7 @@ class Run {
     const used = new Set(receipt.uses.map((use) => use.run))
     if (used.size > MOST_RUNS) throw new RangeError("a run uses more than 16 earlier ones")
     checkHorizon(
-      earlier.filter((run) => used.has(run.run)),
+      earlier.runs.filter((run) => used.has(run.run)),
       policy,
       now(),
     )
@@ -309,7 +310,7 @@ class Run {
 
   #receipt(outcome: Outcome, number: number, catalogue: Root["catalogue"]): Omit<Receipt, "objects"> {
     const { policy, entry, earlier, source, now } = this.#o
-    const sums = new Map(earlier.map((run) => [run.run, run.sumsDigest]))
+    const sums = new Map(earlier.runs.map((run) => [run.run, run.sumsDigest]))
     return {
       format: "backup-cloud/1",
       type: "receipt",
@@ -325,7 +326,7 @@ class Run {
       release: policy.release,
       check: checkValue(this.#key),
       recipients: this.#o.holders.map((holder) => holder.fingerprint).sort(),
-      previous: headLines(earlier),
+      previous: earlier.heads.map((run) => `${run.run} ${run.sumsDigest}`).sort(),
       uses: this.#used.list(catalogue, (run) => sums.get(run) ?? ""),
       entries: roundUp(this.#entries),
       bytes: roundUp(this.#bytes),
@@ -357,7 +358,7 @@ async function indexState(state: State, bytes: Map<string, number>): Promise<Chu
 }
 
 /** The runs whose listings count: the last one that was whole, and before it a checkpoint that came after. */
-function lastRuns(runs: readonly EarlierRun[]): EarlierRun[] {
+function lastRuns(runs: readonly JudgedRun[]): JudgedRun[] {
   const newest = [...runs].sort((a, b) => b.arrived.getTime() - a.arrived.getTime() || (a.run < b.run ? 1 : -1))
   const whole = newest.find((run) => run.receipt.outcome !== "checkpoint")
   const checkpoint = newest[0]?.receipt.outcome === "checkpoint" ? newest[0] : undefined

@@ -2,16 +2,9 @@
 // people than today, and as they near the horizon their chunks are stored again, a share each day and never all at once.
 // So a restore needs at most 17 private-key operations, and damage or poison reaches no further than the horizon.
 
-import {
-  BackupError,
-  names,
-  type Policy,
-  type PolicySource,
-  parseRunObject,
-  patterns,
-  type Receipt,
-} from "@backup-cloud/format"
+import { BackupError, names, type Policy, type PolicySource, parseRunObject } from "@backup-cloud/format"
 import type { ArchiveReader } from "@backup-cloud/store"
+import type { JudgedRun } from "@backup-cloud/trust"
 import type { Place } from "./chunk-index.ts"
 
 /** Earlier runs that one run may use. */
@@ -20,20 +13,10 @@ const DAY = 86_400_000
 /** Parts of the horizon between which an ageing run's chunks are stored again. */
 const AGEING = { from: 2 / 3, to: 0.95 }
 
-/** An earlier run as its receipts tell it. */
-export interface EarlierRun {
-  readonly run: string
-  readonly receipt: Receipt
-  /** Digest of its highest SHA256SUMS. */
-  readonly sumsDigest: string
-  readonly arrived: Date
-  /** Length by base name, of all objects of the run. */
-  readonly objects: ReadonlyMap<string, { readonly length: number }>
-}
-
 /** Whether anything of a run may be used at all. */
-export function mayUse(run: EarlierRun, policy: Policy, source: PolicySource, now: Date): boolean {
+export function mayUse(run: JudgedRun, policy: Policy, source: PolicySource, now: Date): boolean {
   const { receipt } = run
+  if (run.problems.length > 0) return false
   if (receipt.release !== policy.release || receipt.outcome === "failed") return false
   const recipients = new Set(receipt.recipients)
   const standing = new Map(policy.holders.map((holder) => [holder.fingerprint, holder.status]))
@@ -44,7 +27,7 @@ export function mayUse(run: EarlierRun, policy: Policy, source: PolicySource, no
 }
 
 /** Age as a part of the horizon, by arrival in the store. */
-function age(run: EarlierRun, now: Date, policy: Policy): number {
+function age(run: JudgedRun, now: Date, policy: Policy): number {
   return (now.getTime() - run.arrived.getTime()) / (policy.rules.horizon_days * DAY)
 }
 
@@ -57,7 +40,7 @@ export class Reuse {
    * @param runs those that may be used, the most wanted first; only the first 16 count
    */
   static async open(
-    runs: readonly EarlierRun[],
+    runs: readonly JudgedRun[],
     policy: Policy,
     now: Date,
     source: string,
@@ -88,7 +71,7 @@ export class Reuse {
 }
 
 /** Fails if a run that was used went beyond the horizon while this one ran. */
-export function checkHorizon(used: readonly EarlierRun[], policy: Policy, now: Date): void {
+export function checkHorizon(used: readonly JudgedRun[], policy: Policy, now: Date): void {
   for (const run of used) {
     if (age(run, now, policy) < 1) continue
     throw new BackupError(
@@ -99,13 +82,4 @@ export function checkHorizon(used: readonly EarlierRun[], policy: Policy, now: D
       },
     )
   }
-}
-
-/** Heads of the chain: the runs that no other names. Each as a line of a receipt's `previous`. */
-export function headLines(runs: readonly EarlierRun[]): string[] {
-  const named = new Set(runs.flatMap((run) => run.receipt.previous.map((line) => line.slice(0, line.indexOf(" ")))))
-  return runs
-    .filter((run) => !named.has(run.run) && patterns.run.test(run.run))
-    .map((run) => `${run.run} ${run.sumsDigest}`)
-    .sort()
 }
