@@ -30,6 +30,11 @@ export interface ReadOptions {
   readonly version?: string
 }
 
+export interface ListOptions {
+  /** Names up to and with this one are not wanted: a store may leave them out, and need not. */
+  readonly after?: string
+}
+
 export interface ArchiveReader {
   /** How the store is named to people; no secrets in it. */
   readonly url: string
@@ -38,7 +43,7 @@ export interface ArchiveReader {
   /** The bytes in pieces; throws `not-found` if absent, `unavailable` if the body ends before its length. */
   read(name: string, signal: AbortSignal, options?: ReadOptions): AsyncIterable<Uint8Array>
   /** All objects whose name starts with `prefix`, in order of name (bytes of UTF-8). */
-  list(prefix: string, signal: AbortSignal): AsyncIterable<ObjectInfo>
+  list(prefix: string, signal: AbortSignal, options?: ListOptions): AsyncIterable<ObjectInfo>
   /** All versions of exactly `name`, newest first. */
   versions(name: string, signal: AbortSignal): Promise<readonly ObjectVersion[]>
 }

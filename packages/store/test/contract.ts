@@ -89,6 +89,8 @@ export function storeContract(label: string, open: () => Promise<Store>): void {
     assert.deepEqual(await namesOf(store, "list/a/c/"), all.slice(3, 5))
     assert.deepEqual(await namesOf(store, "list/a/b"), ["list/a/b"])
     assert.deepEqual(await namesOf(store, "list/a/b/"), [])
+    const later = (await collect(store.list("list/a", signal, { after: "list/a/c/d" }))).map(({ name }) => name)
+    assert.deepEqual(later.slice(-3), all.slice(4, 7))
     for (const name of names) assert.equal((await get(store, `list/${name}`)).toString(), name)
     const listed = (await collect(store.list("list/a/c/d", signal)))[0]
     assert.deepEqual(listed, await store.stat("list/a/c/d", signal))

@@ -1,0 +1,236 @@
+// An archive in a bucket of S3 or of a server that speaks its protocol. Creates are conditional (`If-None-Match: *`), so
+// the server refuses to overwrite; each body goes with its SHA-256, in the signature and as a checksum, so a server that
+// checks either refuses one that was damaged on its way.
+//
+// `stat` asks a list rather than the object: it then tells an absent object from a missing bucket, and a backup process
+// may do it without any right to read sealed objects. Nothing is tried twice here: see `retrying`. The SDK is loaded by
+// the first call, since it costs more time than most commands.
+//
+// Not promised: what a bucket without versions and Object Lock, or a server that ignores the condition, can't keep
+// (`probe` finds out which); objects larger than one request (an archive has none above 64 MiB).
+
+import type * as Sdk from "@aws-sdk/client-s3"
+import { BackupError } from "@backup-cloud/format"
+import { answerOf, awsFault } from "./aws-faults.ts"
+import { checkRange, digestOf, totalLength } from "./bytes.ts"
+import { checkDigest, checkName } from "./names.ts"
+import type { ListOptions, ObjectInfo, ObjectVersion, Promises, ReadOptions, Store } from "./ports.ts"
+import { probeS3 } from "./s3-probe.ts"
+import { removeVersions, versionsOf } from "./s3-versions.ts"
+
+export interface Credentials {
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+  readonly sessionToken?: string
+}
+
+export interface S3Options {
+  readonly bucket: string
+  /** Folder of the archive in the bucket; slashes around it do not count, `""` is the bucket itself. */
+  readonly prefix: string
+  /** `https://host:port` of a server other than AWS; buckets are then part of the path. */
+  readonly endpoint?: string
+  /** As AWS names it; where neither it nor an endpoint is given, what the machine's AWS configuration says. */
+  readonly region?: string
+  /** Where they are not given, what the machine's AWS configuration or role says. */
+  readonly credentials?: Credentials
+  /** Milliseconds that a connection may be idle before the request counts as unanswered; 60,000 unless given. */
+  readonly requestTimeout?: number
+}
+
+/** What each function of the S3 store needs: the client, its module, and where in the bucket the archive lies. */
+export interface Bucket {
+  readonly sdk: typeof Sdk
+  readonly client: Sdk.S3Client
+  readonly bucket: string
+  /** Key of a name or of the beginning of one. */
+  readonly key: (name: string) => string
+  /** Name of a key that `key` made or a list under it gave. */
+  readonly nameOf: (key: string) => string
+}
+
+export function s3Store(options: S3Options): Store {
+  const prefix = options.prefix.split("/").filter((part) => part !== "")
+  const top = prefix.map((part) => `${part}/`).join("")
+  const key = (name: string): string => top + name
+  const nameOf = (found: string): string => found.slice(top.length)
+  const query = options.endpoint === undefined ? "" : `?endpoint=${encodeURIComponent(options.endpoint)}`
+  const { bucket } = options
+  let opened: Promise<Bucket> | undefined
+  const open = (): Promise<Bucket> => (opened ??= connect(options).then((made) => ({ ...made, bucket, key, nameOf })))
+
+  const stat = async (name: string, signal: AbortSignal): Promise<ObjectInfo | null> => {
+    signal.throwIfAborted()
+    checkName(name)
+    const { sdk, client } = await open()
+    try {
+      // The name itself comes first of all that begin with it.
+      const input = { Bucket: bucket, Prefix: key(name), MaxKeys: 1 }
+      const { Contents = [] } = await client.send(new sdk.ListObjectsV2Command(input), { abortSignal: signal })
+      return Contents[0]?.Key === key(name) ? infoOf(name, Contents[0]) : null
+    } catch (error) {
+      throw awsFault(name, error, signal)
+    }
+  }
+
+  return {
+    url: `s3://${bucket}/${top.slice(0, -1)}${query}`,
+    stat,
+
+    async *read(name: string, signal: AbortSignal, range: ReadOptions = {}): AsyncGenerator<Uint8Array> {
+      signal.throwIfAborted()
+      checkName(name)
+      checkRange(name, range)
+      const { start = 0, end, version = "" } = range
+      if (start === end) {
+        if ((await stat(name, signal)) === null) throw new BackupError("not-found", `${name}: it is not there`)
+        return
+      }
+      const { sdk, client } = await open()
+      try {
+        const input = {
+          Bucket: bucket,
+          Key: key(name),
+          ...(start > 0 || end !== undefined ? { Range: `bytes=${start}-${end === undefined ? "" : end - 1}` } : {}),
+          ...(version === "" ? {} : { VersionId: version }),
+        }
+        const { Body, ContentLength } = await client.send(new sdk.GetObjectCommand(input), { abortSignal: signal })
+        let read = 0
+        for await (const piece of (Body ?? []) as AsyncIterable<Uint8Array>) {
+          signal.throwIfAborted()
+          read += piece.length
+          yield piece
+        }
+        if (read !== ContentLength) throw new BackupError("unavailable", `${name}: the body ended at byte ${read}`)
+      } catch (error) {
+        // "Range not satisfiable": it starts at the object's end or beyond.
+        if (answerOf(error).status === 416) return
+        throw awsFault(name, error, signal)
+      }
+    },
+
+    async *list(prefixName: string, signal: AbortSignal, { after }: ListOptions = {}): AsyncGenerator<ObjectInfo> {
+      const { sdk, client } = await open()
+      let token: string | undefined
+      do {
+        signal.throwIfAborted()
+        const input = {
+          Bucket: bucket,
+          Prefix: key(prefixName),
+          ...(after === undefined ? {} : { StartAfter: key(after) }),
+          ...(token === undefined ? {} : { ContinuationToken: token }),
+        }
+        const page = await client
+          .send(new sdk.ListObjectsV2Command(input), { abortSignal: signal })
+          .catch((error: unknown) => {
+            throw awsFault(prefixName, error, signal)
+          })
+        for (const item of page.Contents ?? []) {
+          const found = item.Key ?? ""
+          // Some consoles mark a folder with an empty object of its name; an archive has no such thing.
+          if (!found.endsWith("/")) yield infoOf(nameOf(found), item)
+        }
+        token = page.IsTruncated === true ? page.NextContinuationToken : undefined
+        if (page.IsTruncated === true && token === undefined) {
+          throw new BackupError("unavailable", `${prefixName}: the server cut its list short`)
+        }
+      } while (token !== undefined)
+    },
+
+    async versions(name: string, signal: AbortSignal): Promise<readonly ObjectVersion[]> {
+      signal.throwIfAborted()
+      checkName(name)
+      return await versionsOf(await open(), name, signal)
+    },
+
+    async create(name: string, body: readonly Uint8Array[], sha256: string, signal: AbortSignal): Promise<ObjectInfo> {
+      signal.throwIfAborted()
+      checkName(name)
+      checkDigest(name, sha256)
+      const { sdk, client } = await open()
+      const input = {
+        Bucket: bucket,
+        Key: key(name),
+        Body: body.length === 1 && body[0] !== undefined ? body[0] : Buffer.concat(body),
+        IfNoneMatch: "*",
+        ChecksumSHA256: Buffer.from(sha256, "hex").toString("base64"),
+      }
+      const command = new sdk.PutObjectCommand(input)
+      const answer = prepareCreate(command, sha256)
+      try {
+        await client.send(command, { abortSignal: signal })
+      } catch (error) {
+        if (!WRONG_BODY.includes(answerOf(error).code)) throw awsFault(name, error, signal)
+        const damagedHere = digestOf(body) !== sha256
+        const fault = damagedHere ? "tampered" : "unavailable"
+        const where = damagedHere
+          ? "the body does not have its SHA-256"
+          : "the body was damaged on its way to the server"
+        throw new BackupError(fault, `${name}: ${where}`, { cause: error })
+      }
+      return { name, size: totalLength(body), arrived: answer.date ?? new Date(0) }
+    },
+
+    async remove(name: string, signal: AbortSignal): Promise<void> {
+      signal.throwIfAborted()
+      checkName(name)
+      await removeVersions(await open(), name, signal)
+    },
+
+    async probe(signal: AbortSignal): Promise<Promises> {
+      return await probeS3(await open(), this, signal)
+    },
+  }
+}
+
+/** What servers answer to a body that has not the digest sent with it. */
+const WRONG_BODY = ["BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"]
+
+/**
+ * Puts the digest into the signature, so that the SDK need not compute it a second time, and notes the server's time:
+ * an answer to a create says nothing else about when the object arrived.
+ */
+function prepareCreate(command: Sdk.PutObjectCommand, sha256: string): { date: Date | null } {
+  const answer: { date: Date | null } = { date: null }
+  command.middlewareStack.add(
+    (next) => async (args) => {
+      ;(args.request as { headers: Record<string, string> }).headers["x-amz-content-sha256"] = sha256
+      return await next(args)
+    },
+    { step: "build", name: "digestOfBody" },
+  )
+  command.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args)
+      const { date } = (result.response as { headers: Record<string, string | undefined> }).headers
+      if (date !== undefined) answer.date = new Date(date)
+      return result
+    },
+    { step: "deserialize", name: "timeOfArrival" },
+  )
+  return answer
+}
+
+/** The parts of a listed object or version; throws `unavailable` where the server left one out. */
+export function infoOf(name: string, item: { Size?: number | undefined; LastModified?: Date | undefined }): ObjectInfo {
+  if (item.Size === undefined || item.LastModified === undefined) {
+    throw new BackupError("unavailable", `${name}: the server's list lacks its size or time`)
+  }
+  return { name, size: item.Size, arrived: item.LastModified }
+}
+
+async function connect(options: S3Options): Promise<{ sdk: typeof Sdk; client: Sdk.S3Client }> {
+  const sdk = await import("@aws-sdk/client-s3")
+  const region = options.region ?? (options.endpoint === undefined ? undefined : "us-east-1")
+  const client = new sdk.S3Client({
+    ...(region === undefined ? {} : { region }),
+    ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint, forcePathStyle: true }),
+    ...(options.credentials === undefined ? {} : { credentials: { ...options.credentials } }),
+    // Its own choice, CRC32 in a trailer, is refused or stored as data by several other servers.
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+    maxAttempts: 1,
+    requestHandler: { connectionTimeout: 10_000, socketTimeout: options.requestTimeout ?? 60_000 },
+  })
+  return { sdk, client }
+}
