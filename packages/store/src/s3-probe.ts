@@ -96,6 +96,6 @@ async function defaultLock({ sdk, client, bucket }: Bucket, signal: AbortSignal)
   })
   const { Mode, Days, Years } = answer.ObjectLockConfiguration?.Rule?.DefaultRetention ?? {}
   if (Mode === undefined) return null
-  // S3 counts a year of retention as 365 days.
-  return { mode: Mode, days: Days ?? (Years ?? 0) * 365 }
+  // S3 gives one of the two (moto also a zero for the other) and counts a year of retention as 365 days.
+  return { mode: Mode, days: (Days ?? 0) + (Years ?? 0) * 365 }
 }

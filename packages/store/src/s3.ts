@@ -153,6 +153,7 @@ export function s3Store(options: S3Options): Store {
         Key: key(name),
         Body: body.length === 1 && body[0] !== undefined ? body[0] : Buffer.concat(body),
         IfNoneMatch: "*",
+        ChecksumAlgorithm: "SHA256" as const,
         ChecksumSHA256: Buffer.from(sha256, "hex").toString("base64"),
       }
       const command = new sdk.PutObjectCommand(input)
