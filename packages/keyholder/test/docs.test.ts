@@ -7,11 +7,12 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { derivedPassphrase, encodeRunKey, releaseCodec, requestCodec } from "@backup-cloud/format"
+import { type Doors, openDoors } from "./doors.ts"
 import {
   archive,
   first,
   type Good,
-  keys,
+  keyOf,
   makeEvidence,
   makeGood,
   makePolicy,
@@ -33,11 +34,17 @@ const blocks = (text: string): string[] => [...text.matchAll(/^```sh\n(.*?)^```$
 
 let world: World
 let good: Good
+let doors: Doors
+const signal = new AbortController().signal
 before(() => {
   world = makeWorld()
   good = makeGood(world)
+  doors = openDoors(world.gpg.home)
 })
-after(() => world.gpg.close())
+after(async () => {
+  await doors.close()
+  world.gpg.close()
+})
 
 /** Runs blocks of the page in an empty folder; the folder is gone when `look` has returned. */
 function inFolder<T>(
@@ -72,6 +79,7 @@ const release = (request: Uint8Array, shell = "sh") =>
       status,
       stdout,
       stderr,
+      message: status === 0 ? read("release.gpg") : null,
       release: status === 0 ? world.gpg.run(["--decrypt"], read("release.gpg")) : null,
     }),
   )
@@ -96,20 +104,23 @@ test("making and keeping a key works as the page says", () => {
 })
 
 for (const shell of ["sh", "bash"])
-  test(`a release made by hand (${shell}) is what the program would release`, () => {
+  test(`a release made by hand (${shell}) is what the program would release, and its tools accept it`, async () => {
     const done = release(send(world, makeRequest(world, good)), shell)
     assert.equal(done.status, 0, done.stderr)
     const document = releaseCodec.decode(done.release ?? new Uint8Array(), "release")
     assert.equal(document.operator, world.who.olga.fingerprint)
     assert.equal(document.holder, world.who.anna.fingerprint)
+    const inner = await doors.holder("").opener.unwrap(done.message ?? new Uint8Array(), "release", signal)
+    const verified = await doors.verifier.message(inner, world.who.anna, "release", signal)
+    assert.deepEqual(releaseCodec.decode(verified, "release"), document)
     const one = "catalogue-00000001.tar.zst.gpg"
     const two = "volume-00000002.tar.zst.gpg"
     assert.deepEqual(document.secrets, [
-      `${first} ${one} ${derivedPassphrase(keys[first] ?? "", first, one)}`,
-      `${first} ${two} ${derivedPassphrase(keys[first] ?? "", first, two)}`,
-      `${second} key.gpg ${keys[second]}`,
+      `${first} ${one} ${derivedPassphrase(keyOf(first), first, one)}`,
+      `${first} ${two} ${derivedPassphrase(keyOf(first), first, two)}`,
+      `${second} key.gpg ${keyOf(second)}`,
     ])
-    assert.ok(!done.stdout.includes(keys[second] ?? "") && !done.stderr.includes(keys[second] ?? ""))
+    assert.ok(!done.stdout.includes(keyOf(second)) && !done.stderr.includes(keyOf(second)))
   })
 
 test("single objects are released by hand without the run key", () => {
@@ -123,14 +134,14 @@ test("single objects are released by hand without the run key", () => {
   assert.deepEqual(
     document.secrets,
     ["catalogue-00000001.tar.zst.gpg", "root-0001.gpg"].map(
-      (name) => `${second} ${name} ${derivedPassphrase(keys[second] ?? "", second, name)}`,
+      (name) => `${second} ${name} ${derivedPassphrase(keyOf(second), second, name)}`,
     ),
   )
 })
 
 test("by hand, too, what is wrong stops", async (t) => {
   const request = makeRequest(world, good)
-  const swapped = sealKey(world, second, encodeRunKey({ archive, source: "files", run: first, key: keys[first] ?? "" }))
+  const swapped = sealKey(world, second, encodeRunKey({ archive, source: "files", run: first, key: keyOf(first) }))
   const mail = sealKey(world, second, Buffer.from("Dear Anna,\nkey: nothing\n"))
   const withKey = (key: Buffer) => ({
     ...request,

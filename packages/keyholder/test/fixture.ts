@@ -26,7 +26,8 @@ export const archive = "0123456789abcdef0123456789abcdef"
 export const now = new Date("2026-11-24T12:00:00Z")
 export const first = "20261122T221500Z-11111111"
 export const second = "20261123T221500Z-22222222"
-export const keys = { [first]: "11".repeat(32), [second]: "22".repeat(32) }
+/** The run key of a run. */
+export const keyOf = (run: string): string => (run === first ? "11" : run === second ? "22" : "00").repeat(32)
 
 export const people = ["admin", "anna", "bert", "olga", "otto", "pump", "stranger"] as const
 export type Person = (typeof people)[number]
@@ -87,6 +88,8 @@ export function makePolicy({ who }: World, change: Partial<Policy> = {}): Policy
   }
 }
 
+export const policyBytes = (policy: Policy): Uint8Array => policyCodec.encode(policy)
+
 export type Trust = ReleaseRequest["trust"]
 
 /** What a request carries of these policies, signed by the administrator and, where given, by holders. */
@@ -128,9 +131,8 @@ const object = (name: string, bytes: Uint8Array | string): ObjectRecord => ({
 const filler = (name: string): ObjectRecord => object(name, `sealed ${name}`)
 
 /** key.gpg of a run, or of what `text` says instead. */
-export function sealKey({ gpg, who }: World, run: keyof typeof keys | string, text?: Uint8Array): Buffer {
-  const key = keys[run] ?? "00".repeat(32)
-  return gpg.seal([who.anna, who.bert], text ?? encodeRunKey({ archive, source: "files", run, key }))
+export function sealKey({ gpg, who }: World, run: string, text?: Uint8Array): Buffer {
+  return gpg.seal([who.anna, who.bert], text ?? encodeRunKey({ archive, source: "files", run, key: keyOf(run) }))
 }
 
 export function makeReceipt(world: World, run: string, key: Uint8Array, change: Partial<Receipt> = {}): Receipt {
@@ -147,7 +149,7 @@ export function makeReceipt(world: World, run: string, key: Uint8Array, change: 
     finished: "2026-11-23T22:16:00Z",
     kind: "dir",
     release: "any",
-    check: checkValue(keys[run] ?? "00".repeat(32)),
+    check: checkValue(keyOf(run)),
     recipients: [world.who.anna.fingerprint, world.who.bert.fingerprint].sort(),
     previous: [],
     uses: [],

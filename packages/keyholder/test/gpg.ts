@@ -48,7 +48,8 @@ export function openGpg(): Gpg {
       return { fingerprint, bytes: run(["--armor", "--export", fingerprint]) }
     },
     detached: (by, bytes) => run(["--detach-sign", "--digest-algo", "SHA256", "--local-user", by.fingerprint], bytes),
-    signed: (by, bytes, extra = []) => run(["--sign", ...extra, "--local-user", by.fingerprint], bytes),
+    signed: (by, bytes, extra = []) =>
+      run(["--sign", "--compress-algo", "none", ...extra, "--local-user", by.fingerprint], bytes),
     seal(to, bytes) {
       const recipients = to.flatMap((each) => ["--recipient-file", file(each.bytes)])
       return run(["--encrypt", "--cipher-algo", "AES256", "--compress-algo", "none", ...recipients], bytes)
