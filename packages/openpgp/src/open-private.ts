@@ -1,0 +1,105 @@
+// The door that opens with a private key: a holder's `key.gpg`, an operator's release. Short messages only, all or
+// nothing. gpg finds the key in keyring, agent or smartcard and asks for its PIN itself; nothing of that passes here.
+
+import { BackupError } from "@backup-cloud/format"
+import { binaryOf } from "./armor.ts"
+import type { PrivateOpener } from "./doors.ts"
+import { type Ending, gather, gpgOutput, has } from "./gpg.ts"
+import type { GpgHome } from "./home.ts"
+import { library, MOST_MESSAGE, policy, readSecretKey, withAllPackets } from "./js.ts"
+import { damaged, judgeOpening } from "./opening.ts"
+import { splitSealed, TAG } from "./packets.ts"
+
+const noKey = (object: string, cause?: unknown): BackupError =>
+  new BackupError("refused", `${object}: no private key here opens it`, {
+    cause,
+    hint: "give the keyring that holds the key, or insert the card; see `gpg --list-secret-keys`",
+  })
+
+/** The message without its SKESK, so that nobody is asked for a passphrase that is not a key's. */
+async function forPrivateKey(message: Uint8Array, object: string): Promise<Uint8Array> {
+  const binary = binaryOf(message, "MESSAGE", object, "tampered")
+  const parts = await splitSealed(once(binary), object)
+  const data = await gather(parts.data, MOST_MESSAGE, object)
+  const pkesks = parts.keys.filter((key) => key.tag === TAG.pkesk)
+  if (pkesks.length === 0) throw noKey(object)
+  return Buffer.concat([...pkesks.map((key) => key.bytes), data])
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}
+
+function judge(object: string, ending: Ending): void {
+  if (ending.code === 0 || has(ending, "BEGIN_DECRYPTION") || isMissingKey(ending)) {
+    judgeOpening(ending, object, (cause) => noKey(object, cause))
+    return
+  }
+  throw new BackupError("unavailable", `${object}: the private key for it could not be used`, {
+    cause: ending.said,
+    hint: "check that the agent, the card and the PIN entry work, and that the PIN was not cancelled",
+  })
+}
+
+/** Libgpg-error's number for a missing secret key; the upper bits name the component. */
+const NO_SECKEY = 17
+
+/** Every error that was named is about a key that is not here; `NO_SECKEY` alone comes for cancelled PINs, too. */
+function isMissingKey(ending: Ending): boolean {
+  const errors = ending.status.filter((line) => line.keyword === "ERROR" && line.args[0] === "pkdecrypt_failed")
+  return has(ending, "NO_SECKEY") && errors.every((line) => (Number(line.args[1]) & 0xffff) === NO_SECKEY)
+}
+
+/** @param home a person's, or a temporary one that a key was imported into */
+export function gpgPrivateOpener(home: GpgHome): PrivateOpener {
+  const run = async (
+    message: Uint8Array,
+    object: string,
+    signal: AbortSignal,
+    ...args: string[]
+  ): Promise<Uint8Array> => {
+    const input = await forPrivateKey(message, object)
+    const judged = { args: [...args, "--output=-", "--decrypt"], input, agent: true, judge: judge.bind(null, object) }
+    return gpgOutput(home, judged, MOST_MESSAGE, signal)
+  }
+  return {
+    open: (message, object, signal) => run(message, object, signal, "--skip-verify"),
+    unwrap: (message, object, signal) => run(message, object, signal, "--unwrap"),
+  }
+}
+
+/** @param secretKey unprotected, as `generateKey` makes it */
+export function jsPrivateOpener(secretKey: Uint8Array): PrivateOpener {
+  const decrypted = async (message: Uint8Array, object: string, signal: AbortSignal) => {
+    const binaryMessage = await forPrivateKey(message, object)
+    signal.throwIfAborted()
+    const pgp = await library()
+    const config = await policy(pgp)
+    const decryptionKeys = await readSecretKey(pgp, secretKey)
+    const read = () => pgp.readMessage({ binaryMessage, config })
+    const sessionKeys = await pgp
+      .decryptSessionKeys({ message: await read(), decryptionKeys, config })
+      .catch((cause: unknown) => {
+        throw noKey(object, cause)
+      })
+    const usable = sessionKeys.flatMap((key) => (key.algorithm === null ? [] : [{ ...key, algorithm: key.algorithm }]))
+    try {
+      const sealed = await read()
+      return await withAllPackets(await sealed.decrypt([], [], usable, undefined, { ...pgp.config, ...config }))
+    } catch (cause) {
+      throw damaged(object, cause)
+    }
+  }
+  return {
+    async open(message, object, signal) {
+      const data: unknown = (await decrypted(message, object, signal)).getLiteralData()
+      if (!(data instanceof Uint8Array)) throw new BackupError("tampered", `${object}: holds no data`)
+      return data
+    },
+    async unwrap(message, object, signal) {
+      const inner: unknown = (await decrypted(message, object, signal)).write()
+      if (!(inner instanceof Uint8Array)) throw new BackupError("tampered", `${object}: holds no data`)
+      return inner
+    },
+  }
+}

@@ -1,0 +1,171 @@
+// The door that seals: makes messages as docs/format.md, section 4, has them, through gpg or OpenPGP.js. It needs no
+// private key and no keyring. What leaves was checked packet by packet to be for exactly these certificates, in this
+// order, in the one accepted form; that it opens is for the caller to try (`open-passphrase`).
+
+import { randomBytes } from "node:crypto"
+import { ReadableStream } from "node:stream/web"
+import { BackupError } from "@backup-cloud/format"
+import type { PublicKey } from "openpgp"
+import type { Sealer, SealTo } from "./doors.ts"
+import { all, type Ending, EXTRA, has, runGpg } from "./gpg.ts"
+import type { GpgHome } from "./home.ts"
+import { type Library, library, policy } from "./js.ts"
+import { type SealedParts, splitSealed, TAG } from "./packets.ts"
+import { passphraseBytes } from "./passphrase.ts"
+import { type Structure, structureOf } from "./structure.ts"
+
+/** Certificates whose form was looked at, by identity: a backup seals to the same ones each time. */
+type Known = WeakMap<object, Structure>
+
+function recipients(to: SealTo, known: Known): readonly Structure[] {
+  const structures = to.certificates.map((certificate) => {
+    const structure = known.get(certificate) ?? structureOf(certificate)
+    known.set(certificate, structure)
+    return structure
+  })
+  if (structures.length === 0 && to.passphrase === null) {
+    throw new BackupError("usage", "nobody is given to seal to: neither a certificate nor a passphrase")
+  }
+  if (new Set(structures.map((s) => s.fingerprint)).size !== structures.length) {
+    throw new BackupError("usage", "a certificate to seal to is given twice")
+  }
+  return structures
+}
+
+/** Throws unless the key packets are those asked for: a defect of the program that made them, so `unavailable`. */
+function checkKeys(keys: SealedParts["keys"], to: readonly Structure[], passphrase: boolean): void {
+  const fail = (why: string): never => {
+    throw new BackupError("unavailable", `the sealed message is not as asked for: ${why}`, {
+      hint: "this version of the OpenPGP program cannot be used; nothing was stored",
+    })
+  }
+  const pkesks = keys.filter((key) => key.tag === TAG.pkesk)
+  const skesks = keys.filter((key) => key.tag === TAG.skesk)
+  if (pkesks.length !== to.length || skesks.length !== (passphrase ? 1 : 0)) fail("its key packets")
+  for (const [i, packet] of pkesks.entries()) {
+    const keyId = Buffer.from(packet.body.subarray(1, 9)).toString("hex").toUpperCase()
+    if (to[i]?.keyIds.includes(keyId) !== true) fail(`key packet ${i + 1} is for ${keyId}`)
+  }
+  for (const packet of skesks) {
+    // AES-256; S2K iterated and salted, SHA-256, smallest count; the session key within.
+    const [, cipher, s2k, hash] = packet.body
+    if (cipher !== 9 || s2k !== 3 || hash !== 8 || (packet.body[12] ?? 255) > 1 || packet.body.length !== 46) {
+      fail("its passphrase packet")
+    }
+  }
+}
+
+/** The message, if it is as asked for; throws before the first piece if not. */
+async function* checked(
+  message: AsyncIterable<Uint8Array>,
+  to: readonly Structure[],
+  passphrase: boolean,
+): AsyncGenerator<Uint8Array> {
+  const parts = await splitSealed(message, "the sealed message")
+  try {
+    checkKeys(parts.keys, to, passphrase)
+    let head: readonly Uint8Array[] = parts.keys.map((key) => key.bytes)
+    for await (const piece of parts.data) {
+      yield head.length === 0 ? piece : Buffer.concat([...head, piece])
+      head = []
+    }
+  } finally {
+    await parts.close()
+  }
+}
+
+const sealOptions = [
+  // Before the others, because it sets them; without each of them named, gpg 2.4 makes messages nobody opens.
+  "--rfc4880",
+  "--cipher-algo=AES256",
+  "--s2k-cipher-algo=AES256",
+  "--s2k-digest-algo=SHA256",
+  "--s2k-mode=3",
+  "--s2k-count=1088",
+  "--compress-algo=none",
+  "--no-encrypt-to",
+  "--pinentry-mode=loopback",
+  "--output=-",
+]
+
+function judgeSealing(ending: Ending): void {
+  const refused = all(ending, "INV_RECP")[0]
+  const began = all(ending, "BEGIN_ENCRYPTION")[0]
+  if (refused !== undefined) {
+    throw new BackupError("refused", `cannot seal to ${refused.args[1] ?? "a certificate"}: no key in it can be used`, {
+      cause: ending.said,
+      hint: "it may be expired, revoked, or have no encryption key: ask its holder for a new one",
+    })
+  }
+  if (ending.code !== 0 || began === undefined || !has(ending, "END_ENCRYPTION")) {
+    throw new BackupError("unavailable", "gpg could not seal", { cause: ending.said })
+  }
+  // Integrity protected by an MDC, AES-256.
+  if (began.args[0] !== "2" || began.args[1] !== "9") {
+    throw new BackupError("unavailable", "gpg sealed with other algorithms than asked for", { cause: ending.said })
+  }
+}
+
+/** Streams through one gpg process a message. @param home a temporary one; its keyring stays empty */
+export function gpgSealer(home: GpgHome): Sealer {
+  const known: Known = new WeakMap()
+  return {
+    async *seal(plain, to, signal) {
+      const structures = recipients(to, known)
+      const files = to.certificates.map((certificate) => certificate.bytes)
+      const names = files.map((_, i) => `--recipient-file=-&${EXTRA + i}`)
+      const args = [...sealOptions, ...names]
+      if (files.length > 0) args.push("--encrypt")
+      if (to.passphrase !== null) args.push(`--passphrase-fd=${EXTRA + files.length}`, "--symmetric")
+      const extra = to.passphrase === null ? files : [...files, passphraseBytes(to.passphrase)]
+      const message = runGpg(home, { args, input: plain, extra, judge: judgeSealing }, signal)
+      yield* checked(message, structures, to.passphrase !== null)
+    },
+  }
+}
+
+/** Streams through OpenPGP.js. */
+export function jsSealer(): Sealer {
+  const known: Known = new WeakMap()
+  return {
+    async *seal(plain, to, signal) {
+      const structures = recipients(to, known)
+      if (to.passphrase !== null) passphraseBytes(to.passphrase) // refuses what gpg could not be given
+      const pgp = await library()
+      const config = await policy(pgp)
+      const encryptionKeys = await Promise.all(structures.map((structure) => encryptionKey(pgp, structure)))
+      const message = await pgp.createMessage({ binary: ReadableStream.from(until(plain, signal)), format: "binary" })
+      const sealed: unknown = await pgp.encrypt({
+        message,
+        encryptionKeys,
+        passwords: to.passphrase === null ? [] : [to.passphrase],
+        // Given, so that no certificate's preferences can choose another algorithm or SEIPD version 2.
+        sessionKey: { data: randomBytes(32), algorithm: "aes256" },
+        format: "binary",
+        config,
+      })
+      yield* checked(sealed as AsyncIterable<Uint8Array>, structures, to.passphrase !== null)
+      signal.throwIfAborted()
+    },
+  }
+}
+
+async function* until(plain: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  for await (const piece of plain) {
+    signal.throwIfAborted()
+    yield piece
+  }
+}
+
+async function encryptionKey(pgp: Library, structure: Structure): Promise<PublicKey> {
+  try {
+    const key = await pgp.readKey({ binaryKey: Uint8Array.from(structure.binary) })
+    await key.getEncryptionKey()
+    return key.toPublic()
+  } catch (cause) {
+    throw new BackupError("refused", `cannot seal to ${structure.fingerprint}: no key in it can be used`, {
+      cause,
+      hint: "it may be expired, revoked, or have no encryption key: ask its holder for a new one",
+    })
+  }
+}
