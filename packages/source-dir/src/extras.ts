@@ -2,8 +2,9 @@
 // calls for. Names go through `xargs -0`: an argument of a process that Node.js starts cannot hold every byte.
 // Both programs escape what they print, so a newline in a name cannot pose as another file's line.
 //
-// A program that fails for a batch tells nobody for which file, but in words. So the batch is halved until the file
-// stands alone; that file then `lacks` what was asked for, and keeps its content.
+// A program that fails for some file of a batch says for which in words only, and getfattr then even ends with status 0.
+// So a batch that made it complain is halved until the file stands alone; that one `lacks` some of what was asked for,
+// and keeps its content.
 
 import { spawn } from "node:child_process"
 import { lstatSync } from "node:fs"
@@ -77,11 +78,10 @@ function nothing(): Found {
 type Parse = (text: string) => Found["attributes"]
 
 async function ask(tool: Tool, files: readonly string[], parse: Parse, signal: AbortSignal): Promise<Found> {
-  const text = files.length === 0 ? "" : await run(tool, files, signal)
-  if (text !== null) return { attributes: parse(text), lacks: new Set() }
+  const { text, whole } = files.length === 0 ? { text: "", whole: true } : await run(tool, files, signal)
   const [first] = files
-  if (files.length === 1 && first !== undefined)
-    return { attributes: new Map(), lacks: new Set(isGone(first) ? [] : [first]) }
+  if (whole || first === undefined) return { attributes: parse(text), lacks: new Set() }
+  if (files.length === 1) return { attributes: parse(text), lacks: new Set(isGone(first) ? [] : [first]) }
   const half = files.length >>> 1
   const before = await ask(tool, files.slice(0, half), parse, signal)
   const after = await ask(tool, files.slice(half), parse, signal)
@@ -99,12 +99,21 @@ function isGone(file: string): boolean {
   }
 }
 
-/** What `tool` prints, as a byte string; `null` if it failed for one of the files. */
-function run(tool: Tool, files: readonly string[], signal: AbortSignal): Promise<string | null> {
+/** What `tool` prints, as a byte string; not `whole` if it complained. */
+interface Printed {
+  readonly text: string
+  readonly whole: boolean
+}
+
+function run(tool: Tool, files: readonly string[], signal: AbortSignal): Promise<Printed> {
   return new Promise((resolve, reject) => {
-    const child = spawn("xargs", ["-0", "-r", ...tool.command], { stdio: ["pipe", "pipe", "ignore"], signal })
+    const child = spawn("xargs", ["-0", "-r", ...tool.command], { stdio: ["pipe", "pipe", "pipe"], signal })
     const pieces: Buffer[] = []
+    let complained = false
     child.stdout.on("data", (piece: Buffer) => pieces.push(piece))
+    child.stderr.on("data", () => {
+      complained = true
+    })
     // A program that ends early is judged by its exit status.
     child.stdin.on("error", () => undefined)
     child.on("error", (error) => {
@@ -113,9 +122,9 @@ function run(tool: Tool, files: readonly string[], signal: AbortSignal): Promise
     })
     child.on("close", (status) => {
       // xargs: 123 if the program failed, 126 and 127 if it could not be started.
-      if (status === 0) resolve(Buffer.concat(pieces).toString("latin1"))
-      else if (status === 123) resolve(null)
-      else reject(missing(tool.command[0], tool.package, new Error(`xargs ended with status ${status ?? "none"}`)))
+      if (status === 0 || status === 123) {
+        resolve({ text: Buffer.concat(pieces).toString("latin1"), whole: status === 0 && !complained })
+      } else reject(missing(tool.command[0], tool.package, new Error(`xargs ended with status ${status ?? "none"}`)))
     })
     child.stdin.end(Buffer.from(files.map((file) => `${file}\0`).join(""), "latin1"))
   })
