@@ -221,7 +221,7 @@ class DirTarget implements Target {
           return
         case "u":
         case "f":
-          this.#problem(entry, "its content is not in the backup", false)
+          this.#problem(entry, "it is not in the backup", false)
       }
     })
   }
