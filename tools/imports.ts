@@ -44,6 +44,9 @@ export function scan(file: SourceFile): { specifiers: string[]; computed: boolea
   let usesProcess = false
   const take = (node: ts.Node | undefined): void => {
     if (node !== undefined && ts.isStringLiteralLike(node)) specifiers.push(node.text)
+    // Of a name that is computed in part, the part that is fixed must say the package.
+    else if (node !== undefined && ts.isTemplateExpression(node) && /^@[^/]+\/[^/]+\//.test(node.head.text))
+      specifiers.push(node.head.text)
     else computed = true
   }
   const visit = (node: ts.Node): void => {

