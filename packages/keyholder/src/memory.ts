@@ -1,6 +1,7 @@
-// What a holder remembers of an archive, so that an older state of it is not taken for the newest: the highest policy, the
-// highest erasure, and for each run the highest sums seen. It comes from the ledger, and from whatever else the holder's
-// home has seen of the archive.
+// What a holder remembers of an archive, so that an older state of it is not taken for the newest: the highest policy, and
+// for each run the highest sums seen. It comes from the ledger, and from whatever else the holder's home has seen of the
+// archive. Only what somebody's signature proves is remembered so: a number that an operator merely claims, as that of
+// erasures, would let one operator have all later requests refused.
 
 import { BackupError } from "@backup-cloud/format"
 import type { Memory } from "@backup-cloud/trust"
@@ -9,6 +10,7 @@ import type { Ledger, SeenRun } from "./ledger.ts"
 export interface HolderMemory {
   /** Highest policy seen, and the digest of its file; `null` if none was. `sha256` is `""` where only the number is known. */
   readonly policy: { readonly number: number; readonly sha256: string } | null
+  /** The highest erasure that this home knows of; 0 for none. */
   readonly erasures: number
   readonly seen: readonly SeenRun[]
 }
@@ -19,7 +21,7 @@ export const noMemory: HolderMemory = { policy: null, erasures: 0, seen: [] }
 export function recall(ledger: Ledger, archive: string): HolderMemory {
   return ledger.entries
     .filter((entry) => entry.archive === archive)
-    .reduce<HolderMemory>((memory, entry) => joinMemory(memory, entry), noMemory)
+    .reduce<HolderMemory>((memory, { policy, seen }) => joinMemory(memory, { policy, seen, erasures: 0 }), noMemory)
 }
 
 /** What this home remembers besides the ledger, where it was also used to look at an archive. */

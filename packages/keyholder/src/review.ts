@@ -39,7 +39,7 @@ export interface Review {
   readonly runs: ReadonlyMap<string, JudgedRun>
   /** The single objects asked for; with kind `run`, those of earlier runs. */
   readonly objects: readonly WantedObject[]
-  /** The highest erasure that the holder or the operator knows of. */
+  /** The highest erasure that the operator knows of. */
   readonly erasures: number
   /** What deserves a second look, a sentence each. */
   readonly notices: readonly string[]
@@ -81,7 +81,7 @@ async function check(input: ReviewInput): Promise<Review> {
   const main = runs.get(request.run)
   if (main === undefined) throw refuse(`the request brings no receipts of run ${request.run}`)
   const objects = checkWants(request.kind, request.wants, main, runs)
-  const notices = noticesOf(request, main, policies, memory)
+  const notices = [...noticesOf(request, main, policies, memory), ...erasureNotice(request, ledger)]
   return { request, operator, policies, main, runs, objects, erasures: request.erasures, notices }
 }
 
@@ -166,6 +166,15 @@ function noticesOf(request: ReleaseRequest, main: JudgedRun, policies: Policies,
     notices.push(`The run is not a complete backup: its outcome is ${main.last.outcome}.`)
   if (request.reason.trim() === "") notices.push("The operator gives no reason.")
   return notices
+}
+
+/** An operator may look at an older state of the archive than another one did before; that is for a person to judge. */
+function erasureNotice(request: ReleaseRequest, ledger: Ledger): string[] {
+  const claimed = ledger.entries.filter((entry) => entry.archive === request.archive).map((entry) => entry.erasures)
+  const highest = Math.max(0, ...claimed)
+  return highest <= request.erasures
+    ? []
+    : [`The operator knows of ${request.erasures} erasures; an earlier request spoke of ${highest}. Ask why.`]
 }
 
 /** The review in plain words, one line each; nothing in it can move a terminal's cursor. */

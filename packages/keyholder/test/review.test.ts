@@ -213,6 +213,11 @@ test("erasures that the holder knows of are not to be forgotten", async () => {
   const memory = { policy: null, erasures: 3, seen: [] }
   await rejects(ask({ erasures: 2 }), /2 erasures, but there are at least 3/, { memory })
   await review(ask({ erasures: 3 }), { memory })
+  // A claim alone is pointed out, and does not keep the others from being answered.
+  const ledger = await newLedger()
+  await deny({ review: await review(ask({ erasures: 9 }), { ledger }), reason: "practice", ledger, now })
+  const later = await review(ask({ id: "bb".repeat(16), erasures: 2 }), { ledger })
+  assert.match(describeReview(later).join("\n"), /knows of 2 erasures; an earlier request spoke of 9/)
 })
 
 test("receipts and keys: whatever was exchanged is found", async () => {
