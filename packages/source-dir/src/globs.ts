@@ -11,7 +11,7 @@ import { BackupError } from "@backup-cloud/format"
 import picomatch from "picomatch"
 
 /** What to do with an entry. `look`: not wanted itself, but something below it may be. */
-export type Verdict = "take" | "look" | "leave"
+type Verdict = "take" | "look" | "leave"
 
 export interface Globs {
   /**

@@ -71,7 +71,7 @@ export function encodeRows(rows: readonly Row[]): Rows {
 }
 
 /** `<major>,<minor>` of a device number as Linux has it (makedev in sys/sysmacros.h). */
-export function deviceField(rdev: bigint): string {
+function deviceField(rdev: bigint): string {
   const major = ((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xfffff000n)
   const minor = (rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n)
   return `${major},${minor}`

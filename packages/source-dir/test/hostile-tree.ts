@@ -1,5 +1,6 @@
 // A tree of everything that goes wrong in backups, made on the real file system, for tests that list, restore or compare.
-// Needs root (devices, owners). The same call always makes the same tree, but for inode numbers and ctimes.
+// Needs root (devices, owners). The same call always makes the same names, content, modes and owners; times are now
+// where none is set on purpose.
 
 import { execFileSync } from "node:child_process"
 import { createCipheriv } from "node:crypto"
@@ -57,7 +58,7 @@ export const hostileNames: readonly string[] = [
 ]
 
 /** The same bytes every time, which no compressor makes smaller. */
-export function noise(length: number): Buffer {
+function noise(length: number): Buffer {
   return createCipheriv("aes-128-ctr", Buffer.alloc(16), Buffer.alloc(16)).update(Buffer.alloc(length))
 }
 
@@ -162,7 +163,7 @@ async function makeSpecials(dir: string): Promise<void> {
 }
 
 /** A server removes its socket when it ends, unless the name has gone elsewhere by then. */
-export function makeSocket(path: string): Promise<void> {
+function makeSocket(path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.on("error", reject)
