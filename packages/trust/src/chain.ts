@@ -1,11 +1,11 @@
 // The chain of policies, from number 1 up to the last whose signatures count. Where a current object does not fit, older
 // stored versions of it are tried. It ends quietly where nothing follows, and with a problem where something does.
 
-import { BackupError, names, type Policy, policyCodec } from "@backup-cloud/format"
+import { isFault, names, type Policy, policyCodec } from "@backup-cloud/format"
 import type { CertificateInfo, Verifier } from "@backup-cloud/openpgp"
 import type { ArchiveReader } from "@backup-cloud/store"
 import { certificatePath, needsCosign } from "./policy.ts"
-import { type Problem, problemOf } from "./problems.ts"
+import { ObjectError, type Problem, problemOf } from "./problems.ts"
 import { notFollowing } from "./proposal.ts"
 import { candidates, readObject, sha256 } from "./read.ts"
 import { brokenRule } from "./rules.ts"
@@ -56,9 +56,12 @@ async function readPolicy(input: ChainInput, number: number, before: Policy | nu
     const policy = policyCodec.decode(signed, name)
     const wrong = notFollowing(before, policy) ?? brokenRule(policy)
     if (policy.number !== number || wrong !== null)
-      throw new BackupError("tampered", `${name}: ${wrong ?? "bears another number"}`)
-    if (policy.administrator.sha256 !== sha256(input.administrator.bytes))
-      throw new BackupError("tampered", `${name}: names another certificate of the administrator`)
+      throw new ObjectError("tampered", name, wrong ?? "bears another number")
+    // The fingerprint is pinned, so the key is right all the same; somebody only touched the file.
+    if (number === 1 && policy.administrator.sha256 !== sha256(input.administrator.bytes)) {
+      const object = `config/admin/${policy.administrator.file}`
+      input.problems.push({ fault: "tampered", object, why: "is not the file that the policy names" })
+    }
     await checkCosignatures(input, name, signed, before, policy)
     return policy
   } catch (error) {
@@ -71,13 +74,17 @@ async function readPolicy(input: ChainInput, number: number, before: Policy | nu
 async function readSigned(input: ChainInput, name: string): Promise<Uint8Array | null> {
   const { reader, verifier, administrator, problems, signal } = input
   const signatureName = `${name}.sig`
-  let first: Problem | null = null
+  let first: Problem[] = []
   for await (const signature of candidates(reader, signatureName, signal)) {
     for await (const policy of candidates(reader, name, signal)) {
       try {
         await verifier.detached(policy.bytes, signature.bytes, administrator, signatureName, signal)
       } catch (error) {
-        first ??= problemOf(error, signatureName, "tampered")
+        // That no signature could be looked at must not pass for a shorter chain.
+        if (isFault(error, "unavailable")) throw error
+        const why = `does not agree with ${signatureName}: one of them was changed, or somebody else signed`
+        if (first.length === 0)
+          first = [{ fault: "tampered", object: name, why }, problemOf(error, signatureName, "tampered")]
         continue
       }
       const found = [
@@ -94,9 +101,9 @@ async function readSigned(input: ChainInput, name: string): Promise<Uint8Array |
           })
       return policy.bytes
     }
-    first ??= { fault: "tampered", object: name, why: "is missing, and its signature is there" }
+    if (first.length === 0) first = [{ fault: "tampered", object: name, why: "is missing, and its signature is there" }]
   }
-  if (first !== null) problems.push(first)
+  problems.push(...first)
   return null
 }
 
@@ -113,7 +120,7 @@ async function checkCosignatures(
     const fingerprint = object.slice(name.length + 1, -".sig".length)
     const holder = before?.holders.find((each) => each.fingerprint === fingerprint && each.status === "present")
     try {
-      if (holder === undefined) throw new BackupError("refused", `${object}: is by no holder present before`)
+      if (holder === undefined) throw new ObjectError("refused", object, "is by no holder present before")
       const entry = { path: certificatePath("holder", holder.file), sha256: holder.sha256, fingerprint }
       const certificate = await input.certificate(entry)
       const signature = await readObject(input.reader, object, input.signal)
@@ -121,14 +128,16 @@ async function checkCosignatures(
       await input.verifier.detached(signed, signature, certificate, object, input.signal)
       counted++
     } catch (error) {
+      if (isFault(error, "unavailable")) throw error
       input.problems.push(problemOf(error, object, "tampered"))
     }
   }
   const needed = before === null ? 0 : needsCosign(before, policy)
   if (counted < needed)
-    throw new BackupError(
+    throw new ObjectError(
       "tampered",
-      `${name}: changes who may release, and ${needed - counted} holders' signatures are missing`,
+      name,
+      `changes who may release, and ${needed - counted} holders' signatures are missing`,
     )
 }
 

@@ -7,12 +7,12 @@ import {
   names,
   type ObjectRecord,
   parseObjectLine,
-  parseRunObject,
   type Receipt,
   receiptCodec,
   type SourceKey,
 } from "@backup-cloud/format"
 import type { CertificateInfo } from "@backup-cloud/openpgp"
+import { about, ObjectError } from "./problems.ts"
 import { sha256 } from "./read.ts"
 import type { Trust } from "./trust.ts"
 
@@ -56,11 +56,11 @@ export async function judgeCommit(
   const directory = names.runDirectory(source, run)
   const sumsName = directory + names.sums(number)
   const receiptName = directory + names.receipt(number)
-  const sums = decodeSums(bytes.sums, sumsName)
+  const sums = about(sumsName, () => decodeSums(bytes.sums, sumsName))
   // The receipt says by which policy the signature is judged; until that is done nothing else of it is believed.
   if (sums.get(names.receipt(number)) !== sha256(bytes.receipt))
     throw tampered(receiptName, `is not the one that ${names.sums(number)} names`)
-  const receipt = receiptCodec.decode(bytes.receipt, receiptName)
+  const receipt = about(receiptName, () => receiptCodec.decode(bytes.receipt, receiptName))
   await checkSignature(trust, place, receipt, bytes, arrived, signal)
 
   const inside = [receipt.archive, receipt.source, receipt.run, receipt.number]
@@ -105,10 +105,11 @@ async function checkSignature(
     endedKey = now ?? key
   }
   if (endedKey !== null)
-    throw new BackupError("refused", `${object}: arrived after the policy ended the key ${endedKey.fingerprint}`)
-  throw new BackupError(
+    throw new ObjectError("refused", object, `arrived after the policy ended the key ${endedKey.fingerprint}`)
+  throw new ObjectError(
     "tampered",
-    `${object}: is no signature of ${names.sums(number)} by a key that policy ${receipt.policy} lists for ${source}`,
+    object,
+    `is no signature of ${names.sums(number)} by a key that policy ${receipt.policy} lists for ${source}`,
     { cause },
   )
 }
@@ -129,12 +130,7 @@ function checkSums(
     expected.set(names.sums(before.number), before.sums)
     expected.set(names.signature(before.number), before.signature)
   }
-  for (const { name, sha256: digest } of receipt.objects.map(parseObjectLine)) {
-    const kind = parseRunObject(name)?.kind
-    if (kind === undefined || ["receipt", "sums", "signature"].includes(kind) || expected.has(name))
-      throw tampered(sumsName, `its receipt lists ${name}, which cannot be an object of the run`)
-    expected.set(name, digest)
-  }
+  for (const { name, sha256: digest } of receipt.objects.map(parseObjectLine)) expected.set(name, digest)
   for (const [name, digest] of expected)
     if (sums.get(name) !== digest) throw tampered(sumsName, `does not have the digest of ${name}`)
   if (sums.size !== expected.size) throw tampered(sumsName, "lists what its receipt does not")
@@ -155,6 +151,6 @@ export function joinObjects(commits: readonly Commit[]): Map<string, ObjectRecor
   return objects
 }
 
-function tampered(object: string, why: string): BackupError {
-  return new BackupError("tampered", `${object}: ${why}`)
+function tampered(object: string, why: string): ObjectError {
+  return new ObjectError("tampered", object, why)
 }

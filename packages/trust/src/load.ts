@@ -7,7 +7,7 @@ import type { ArchiveReader } from "@backup-cloud/store"
 import { readChain } from "./chain.ts"
 import { type Memory, newMemory, type TrustMemory } from "./memory.ts"
 import { policyDigest } from "./policy.ts"
-import { type Problem, problemError, problemOf, worst } from "./problems.ts"
+import { ObjectError, type Problem, problemError, problemOf, worst } from "./problems.ts"
 import { namedCertificates } from "./proposal.ts"
 import { candidates, readObject, sha256 } from "./read.ts"
 import type { Trust } from "./trust.ts"
@@ -52,7 +52,7 @@ export async function loadTrust(options: LoadOptions): Promise<Trust> {
     })
   }
   if (policy.archive !== archive.archive)
-    throw new BackupError("tampered", `${names.archive}: names another archive than the signed policy`)
+    throw new ObjectError("tampered", names.archive, "names another archive than the signed policy")
 
   const named = new Map([...chain.policies.values()].flatMap(namedCertificates).map((each) => [each.path, each]))
   const certificates = new Map<string, CertificateInfo>()
@@ -102,14 +102,14 @@ async function readAdministrator(
     try {
       const info = await verifier.certificate(bytes, name, signal)
       if (info.fingerprint === admin) return info
-      first ??= new BackupError("refused", `${name}: is the certificate of ${info.fingerprint}`)
+      first ??= new ObjectError("refused", name, `is the certificate of ${info.fingerprint}`)
     } catch (error) {
       problemOf(error, name)
       first ??= error
     }
   }
   if (first !== null) throw first as Error
-  throw new BackupError("refused", `${name}: the archive is not one of this machine's administrator`, {
+  throw new ObjectError("refused", name, "the archive is not one of this machine's administrator", {
     hint: "check the address, and the fingerprint that was pinned with `backup-cloud trust`",
   })
 }
@@ -137,7 +137,7 @@ function certificateReader(reader: ArchiveReader, verifier: Verifier, problems: 
           })
         const info = await verifier.certificate(bytes, path, signal)
         if (info.fingerprint !== entry.fingerprint)
-          throw new BackupError("tampered", `${path}: is the certificate of ${info.fingerprint}`)
+          throw new ObjectError("tampered", path, `is the certificate of ${info.fingerprint}`)
         return info
       }
       const why = there ? "is not the certificate that the policy names" : "is missing, and the policy names it"
@@ -162,18 +162,19 @@ function unnamed(listed: ReadonlySet<string>, named: ReadonlySet<string>, admin:
     .map((object) => ({ fault: "refused", object, why: "is a certificate that no policy names" }))
 }
 
-function checkPolicyMemory({ policy: seen }: Memory, { policy, policies }: Trust): void {
+function checkPolicyMemory({ policy: seen }: Memory, { policy, policies, problems }: Trust): void {
   if (seen === null) return
   const object = names.policy(seen.number)
-  if (policy.number < seen.number)
-    throw new BackupError(
-      "alarm",
-      `${object}: was in force before, and the archive now ends at policy ${policy.number}`,
-      {
-        hint: "somebody put back an older state of the archive, or a newer policy was damaged: `backup-cloud verify`",
-      },
-    )
+  if (policy.number < seen.number) {
+    const damage = problems
+      .filter((each) => each.object.startsWith("config/policy-"))
+      .map((each) => `; ${each.object} ${each.why}`)
+    const why = `was in force before, and the archive now ends at policy ${policy.number}${damage.join("")}`
+    throw new ObjectError("alarm", object, why, {
+      hint: "an older state of the archive was put back, or a newer policy damaged: find out which before anything else",
+    })
+  }
   const now = policies.get(seen.number)
   if (seen.sha256 !== "" && now !== undefined && policyDigest(now) !== seen.sha256)
-    throw new BackupError("alarm", `${object}: is another policy than the one this machine saw under this number`)
+    throw new ObjectError("alarm", object, "is another policy than the one this machine saw under this number")
 }

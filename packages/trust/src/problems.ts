@@ -21,14 +21,39 @@ export function worst(problems: readonly Problem[]): Problem | null {
 }
 
 /** `problem` as an error, for callers that stop at the first. */
-export function problemError(problem: Problem, hint?: string): BackupError {
-  return new BackupError(problem.fault, `${problem.object}: ${problem.why}`, hint === undefined ? {} : { hint })
+export function problemError({ fault, object, why }: Problem, hint?: string): ObjectError {
+  return new ObjectError(fault, object, why, hint === undefined ? {} : { hint })
 }
 
-/** What `error` says of `object`; rethrows what is no finding about the archive (defects, aborted work). */
-export function problemOf(error: unknown, object: string, fault?: Fault): Problem {
+/** A fault of one object of the archive, which it names apart from its message. */
+export class ObjectError extends BackupError {
+  readonly object: string
+
+  constructor(fault: Fault, object: string, why: string, options: ErrorOptions & { hint?: string } = {}) {
+    super(fault, `${object}: ${why}`, options)
+    this.object = object
+  }
+}
+
+/** Does `work` on `object`; what it throws is known to be about that object. */
+export function about<T>(object: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    const { fault, why } = problemOf(error, object)
+    throw new ObjectError(fault, object, why, { cause: error })
+  }
+}
+
+/**
+ * What `error` says, of `object` if it names none; rethrows what is no finding about the archive (defects, aborted work).
+ * @param refusedAs for `refused`: a signature that does not count means that something was changed
+ */
+export function problemOf(error: unknown, object: string, refusedAs?: Fault): Problem {
   if (!(error instanceof BackupError)) throw error
-  const prefix = `${object}: `
+  const named = error instanceof ObjectError ? error.object : object
+  const prefix = `${named}: `
   const why = error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message
-  return { fault: fault ?? error.fault, object, why }
+  const fault = error.fault === "refused" ? (refusedAs ?? "refused") : error.fault
+  return { fault, object: named, why }
 }

@@ -2,11 +2,11 @@
 // source itself may do it. Where one does not fit, or a later run names one that is not there, older stored versions are
 // tried. What cannot be judged is listed as broken, never left out.
 
-import { BackupError, inOrder, names, type ObjectRecord, parseRunPath, type Receipt } from "@backup-cloud/format"
+import { inOrder, names, type ObjectRecord, parseRunPath, type Receipt } from "@backup-cloud/format"
 import type { ArchiveReader } from "@backup-cloud/store"
 import { chainOrder, checkReferences, headsOf } from "./graph.ts"
 import { type Commit, type CommitPlace, joinObjects, judgeCommit } from "./judge.ts"
-import { type Problem, problemOf } from "./problems.ts"
+import { ObjectError, type Problem, problemOf } from "./problems.ts"
 import { candidates, sha256 } from "./read.ts"
 import type { Trust } from "./trust.ts"
 
@@ -163,7 +163,16 @@ async function judgeRun(
       commits.push(found.commit)
       arrived = found.arrived
     } catch (error) {
-      problems.push(problemOf(error, names.runDirectory(source, run) + names.signature(number)))
+      const directoryName = names.runDirectory(source, run)
+      const object = directoryName + names.signature(number)
+      const problem = problemOf(error, object)
+      problems.push(problem)
+      // Nothing tells which of the two is as it was.
+      if (problem.object === object && problem.fault === "tampered")
+        problems.push({
+          ...{ fault: "tampered", object: directoryName + names.sums(number) },
+          why: `does not agree with ${names.signature(number)}: one of them was changed, or somebody else signed`,
+        })
       break
     }
   }
@@ -228,7 +237,7 @@ async function judgeStored(
         first ??= error
       }
     }
-    if (!anySums) first ??= new BackupError("tampered", `${sumsName}: is missing, and its signature is there`)
+    if (!anySums) first ??= new ObjectError("tampered", sumsName, "is missing, and its signature is there")
   }
   if (first !== null) throw first as Error
   return null
@@ -242,7 +251,7 @@ async function fittingReceipt(reader: ArchiveReader, name: string, sums: Uint8Ar
     if (text.includes(sha256(receipt.bytes))) return receipt
     current ??= receipt
   }
-  if (current === null) throw new BackupError("tampered", `${name}: is missing, and its signature is there`)
+  if (current === null) throw new ObjectError("tampered", name, "is missing, and its signature is there")
   return { bytes: current.bytes, version: null }
 }
 

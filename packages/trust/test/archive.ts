@@ -40,13 +40,13 @@ export interface Person {
   readonly certificate: CertificateInfo
 }
 
-/** Makes somebody with a new key. */
-export type MakePerson = (name: string) => Promise<Person>
+/** Makes somebody with a new key: one that only signs, as sources have, or one to encrypt to besides. */
+export type MakePerson = (name: string, kind: "sign" | "holder") => Promise<Person>
 
 /** People with OpenPGP.js keys: quick to make. */
-export const jsPerson: MakePerson = async (name) => {
-  const key = await generateKey({ userId: `${name} <${name}@example.org>`, kind: "both" })
-  const certificate = await jsVerifier().certificate(key.certificate, name, signal)
+export const jsPerson: MakePerson = async (name, kind) => {
+  const key = await generateKey({ userId: `${name} <${name}@example.org>`, kind })
+  const certificate = await jsVerifier().certificate(key.certificate.bytes, name, signal)
   return { name, certificate, signer: await jsSigner(key.secretKey) }
 }
 
@@ -103,9 +103,9 @@ export async function makeArchive(
 ): Promise<TestArchive> {
   const person = options.person ?? jsPerson
   const verifier = options.verifier ?? jsVerifier()
-  const admin = await person("admin")
-  const holders = [await person("anna"), await person("berta")]
-  const operator = await person("otto")
+  const admin = await person("admin", "sign")
+  const holders = [await person("anna", "holder"), await person("berta", "holder")]
+  const operator = await person("otto", "holder")
   const sources = new Map<string, Person>()
   const recover = bytesOf("#!/bin/sh\n")
   const commits = new Map<string, { sums: Uint8Array; signature: Uint8Array }>()
@@ -159,7 +159,7 @@ export async function makeArchive(
         ...more,
       }),
     async addSource(name) {
-      const key = await person(name)
+      const key = await person(name, "sign")
       sources.set(name, key)
       await amend([entry("source", key)], addSource({ ...key, kind: "dir", schedule: "daily" }))
       return key
