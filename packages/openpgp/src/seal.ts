@@ -47,9 +47,17 @@ function checkKeys(keys: SealedParts["keys"], to: readonly Structure[], passphra
     if (to[i]?.keyIds.includes(keyId) !== true) fail(`key packet ${i + 1} is for ${keyId}`)
   }
   for (const packet of skesks) {
-    // AES-256; S2K iterated and salted, SHA-256, smallest count; the session key within.
+    // AES-256; S2K iterated and salted, SHA-256, smallest count; the session key within. Without certificates gpg uses the
+    // key that the passphrase gives for the data itself, and the packet ends there.
+    const lengths = to.length === 0 ? [13, 46] : [46]
     const [, cipher, s2k, hash] = packet.body
-    if (cipher !== 9 || s2k !== 3 || hash !== 8 || (packet.body[12] ?? 255) > 1 || packet.body.length !== 46) {
+    if (
+      cipher !== 9 ||
+      s2k !== 3 ||
+      hash !== 8 ||
+      (packet.body[12] ?? 255) > 1 ||
+      !lengths.includes(packet.body.length)
+    ) {
       fail("its passphrase packet")
     }
   }
@@ -88,11 +96,11 @@ const sealOptions = [
   "--output=-",
 ]
 
-function judgeSealing(ending: Ending): void {
+function judgeSealing(to: readonly Structure[], ending: Ending): void {
   const refused = all(ending, "INV_RECP")[0]
   const began = all(ending, "BEGIN_ENCRYPTION")[0]
   if (refused !== undefined) {
-    throw new BackupError("refused", `cannot seal to ${refused.args[1] ?? "a certificate"}: no key in it can be used`, {
+    throw new BackupError("refused", `cannot seal to ${refusedName(to, refused.args[1])}: no key in it can be used`, {
       cause: ending.said,
       hint: "it may be expired, revoked, or have no encryption key: ask its holder for a new one",
     })
@@ -104,6 +112,11 @@ function judgeSealing(ending: Ending): void {
   if (began.args[0] !== "2" || began.args[1] !== "9") {
     throw new BackupError("unavailable", "gpg sealed with other algorithms than asked for", { cause: ending.said })
   }
+}
+
+/** gpg names a refused certificate by the descriptor it was read from. */
+function refusedName(to: readonly Structure[], descriptor = ""): string {
+  return to[Number(/^-&([0-9]+)$/.exec(descriptor)?.[1]) - EXTRA]?.fingerprint ?? "a certificate"
 }
 
 /** Streams through one gpg process a message. @param home a temporary one; its keyring stays empty */
@@ -118,7 +131,7 @@ export function gpgSealer(home: GpgHome): Sealer {
       if (files.length > 0) args.push("--encrypt")
       if (to.passphrase !== null) args.push(`--passphrase-fd=${EXTRA + files.length}`, "--symmetric")
       const extra = to.passphrase === null ? files : [...files, passphraseBytes(to.passphrase)]
-      const message = runGpg(home, { args, input: plain, extra, judge: judgeSealing }, signal)
+      const message = runGpg(home, { args, input: plain, extra, judge: judgeSealing.bind(null, structures) }, signal)
       yield* checked(message, structures, to.passphrase !== null)
     },
   }

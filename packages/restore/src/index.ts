@@ -1,6 +1,7 @@
 // From an archive and a release back to data: request, release, plan, restore. Nothing here holds a holder's key.
 
 export * from "./catalogue.ts"
+export * from "./content.ts"
 export { openObject } from "./open.ts"
 export * from "./plan.ts"
 export * from "./release.ts"

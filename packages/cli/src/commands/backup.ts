@@ -1,0 +1,188 @@
+// backup: every named source, or every one whose keys are on this machine.
+
+import { type BackupEvent, type BackupResult, backup } from "@backup-cloud/backup"
+import { BackupError, escapeControl, fromByteString, isFault } from "@backup-cloud/format"
+import { openGpgHome } from "@backup-cloud/openpgp"
+import { gpgPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
+import { gpgSealer } from "@backup-cloud/openpgp/seal"
+import { importedGpgSigner } from "@backup-cloud/openpgp/sign"
+import { dirSource } from "@backup-cloud/source-dir"
+import { rememberRuns, type Trust } from "@backup-cloud/trust"
+import { type Command, Option } from "commander"
+import { readSecrets, type SourceSecrets } from "../files.ts"
+import { size } from "../io.ts"
+import type { Register } from "../program.ts"
+import type { Session } from "../session.ts"
+import { sourcePlace } from "./source.ts"
+
+const WORKERS = 2
+const CHECKPOINT_MINUTES = 30
+
+export function addBackupCommand(root: Command, register: Register): void {
+  register(
+    root,
+    "backup [names...]",
+    "back up; without names every source whose keys are here",
+    async (session, names, options) => {
+      await backupAll(session, names, options["prove"] === "all")
+    },
+  ).addOption(new Option("--prove <what>", "open every volume again before it is kept").choices(["all"]))
+}
+
+async function backupAll(session: Session, given: readonly string[], proveAll: boolean): Promise<void> {
+  const trust = await session.trust({ strict: true })
+  const names = given.length > 0 ? given : await sourcesHere(session, trust)
+  if (names.length === 0) {
+    throw new BackupError("not-found", "no source has its keys on this machine; nothing was backed up", {
+      hint: "enrol one: backup-cloud source add NAME dir:///path",
+    })
+  }
+  const unfinished: string[] = []
+  let first: BackupError | null = null
+  for (const name of names) {
+    try {
+      const result = await backupOne(session, trust, name, proveAll)
+      if (result.outcome !== "complete") unfinished.push(`${name}: ${result.outcome}`)
+    } catch (error) {
+      // One source that fails does not keep the others from being backed up.
+      if (!(error instanceof BackupError) || names.length === 1) throw error
+      session.io.note(`backup-cloud: ${name}: ${escapeControl(error.message)}`)
+      first ??= error
+    }
+    if (session.io.stop.aborted) break
+  }
+  if (first !== null) throw new BackupError(first.fault, "not every source was backed up; see above", { cause: first })
+  if (unfinished.length > 0) {
+    throw new BackupError("incomplete", `backed up, but not whole: ${unfinished.join(", ")}`, {
+      hint: "the runs are kept and can be restored; see above for what they lack",
+    })
+  }
+}
+
+async function sourcesHere(session: Session, trust: Trust): Promise<string[]> {
+  const here: string[] = []
+  for (const { name, keys } of trust.policy.sources) {
+    if (keys.at(-1)?.accept_until === "" && (await readSecrets(session, name)) !== null) here.push(name)
+  }
+  return here
+}
+
+async function backupOne(session: Session, trust: Trust, name: string, proveAll: boolean): Promise<BackupResult> {
+  const { io } = session
+  const { policy } = trust
+  const entry = policy.sources.find((source) => source.name === name)
+  if (entry === undefined)
+    throw new BackupError("not-found", `the policy has no source ${escapeControl(name)}; nothing was backed up`)
+  const secrets = await secretsOf(session, name)
+  const place = sessionPlace(session, name)
+  const store = await session.store()
+  const runs = await session.runs(trust, name)
+  const holders = policy.holders
+    .filter((holder) => holder.status === "present")
+    .map((holder) => trust.certificates.get(holder.sha256) ?? missing(holder.name))
+  await using signing = await openGpgHome()
+  const signer = await importedGpgSigner(signing, secrets.signingKey)
+  if (signer.fingerprint !== entry.keys.at(-1)?.fingerprint) {
+    throw new BackupError(
+      "refused",
+      `the key of ${name} on this machine is not the one the policy has; nothing was backed up`,
+      {
+        hint: `enrol it with backup-cloud source rekey ${name} --certificate FILE`,
+      },
+    )
+  }
+  const home = await session.gpgHome()
+  const { url, ...options } = place
+  const started = io.now().getTime()
+  const result = await backup({
+    source: dirSource({
+      root: sourcePlace(url).path,
+      ...(options.include === undefined ? {} : { include: options.include }),
+      ...(options.exclude === undefined ? {} : { exclude: options.exclude }),
+      oneFileSystem: options.one_file_system ?? false,
+      xattrs: options.xattrs ?? false,
+      acls: options.acls ?? false,
+    }),
+    entry,
+    policy,
+    holders,
+    earlier: runs,
+    secret: secrets.secret,
+    reader: store,
+    writer: store,
+    sealer: gpgSealer(home),
+    opener: gpgPassphraseOpener(home),
+    signer,
+    proveAll,
+    workers: WORKERS,
+    checkpointEvery: CHECKPOINT_MINUTES * 60_000,
+    now: io.now,
+    random: io.random,
+    onEvent: shower(session, name),
+    stop: io.stop,
+    signal: io.signal,
+  })
+  await remember(session, trust, name)
+  const seconds = (io.now().getTime() - started) / 1000
+  session.say(
+    `${name}: ${result.outcome}, ${result.entries} entries of ${size(result.bytes)} in ${seconds.toFixed(1)} s, ${size(result.stored)} stored, run ${result.run}`,
+  )
+  session.event({ event: "result", source: name, seconds, ...result })
+  return result
+}
+
+async function secretsOf(session: Session, name: string): Promise<SourceSecrets> {
+  const secrets = await readSecrets(session, name)
+  if (secrets !== null) return secrets
+  throw new BackupError("not-found", `the keys of ${name} are not on this machine; nothing was backed up`, {
+    hint: `make them where its data is: backup-cloud source keygen ${name}`,
+  })
+}
+
+function sessionPlace(session: Session, name: string) {
+  const place = session.config.sources[name]
+  if (place !== undefined) return place
+  throw new BackupError("usage", `${session.config.file} does not say where ${name} is; nothing was backed up`, {
+    hint: `write into it: sources: { ${name}: { url: "dir:///path" } }`,
+  })
+}
+
+function missing(name: string): never {
+  throw new BackupError(
+    "refused",
+    `the certificate of the holder ${name} is not in the archive as the policy has it; nothing was backed up`,
+  )
+}
+
+/** This machine remembers its own run, so that it notices when it vanishes. */
+async function remember(session: Session, trust: Trust, name: string): Promise<void> {
+  try {
+    await rememberRuns(session.memory, [await session.runs(trust, name)])
+  } catch (error) {
+    if (!isFault(error, "unavailable")) throw error
+    session.note(`Note: ${error.message}`)
+  }
+}
+
+function shower(session: Session, name: string): (event: BackupEvent) => void {
+  const { io } = session
+  let shown = 0
+  return (event) => {
+    if (event.event === "progress") {
+      const now = io.now().getTime()
+      if (now - shown < 200) return
+      shown = now
+      if (session.globals.quiet !== true && session.globals.json !== true) {
+        io.progress(`${name}: ${event.entries} entries, ${size(event.bytes)} seen, ${size(event.stored)} stored`)
+      }
+    } else if (event.event === "unread") {
+      const path = escapeControl(fromByteString(event.path))
+      session.note(
+        `${name}: ${path}: ${event.why === "changed" ? "changed while it was read" : `not read, ${event.why}`}`,
+      )
+    } else if (event.event === "committed" && event.outcome === "checkpoint") {
+      session.note(`${name}: checkpoint ${event.number} of ${event.run}`)
+    }
+    session.event({ ...event, source: name })
+  }
+}

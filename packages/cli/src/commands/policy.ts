@@ -1,0 +1,60 @@
+// policy: what the administrator signs, and the rights that each role needs in the cloud account.
+
+import { writeFile } from "node:fs/promises"
+import { BackupError } from "@backup-cloud/format"
+import { decodeProposal, publishPolicy } from "@backup-cloud/trust"
+import { type Command, Option } from "commander"
+import { readNamed } from "../files.ts"
+import type { Register } from "../program.ts"
+import { iamPolicy } from "../shim.ts"
+
+export function addPolicyCommands(root: Command, register: Register): void {
+  const policy = root.command("policy").description("the signed policy, and rights in a cloud account")
+  register(policy, "show", "the policy in force", async (session) => {
+    const trust = await session.trust()
+    session.say(JSON.stringify(trust.policy, null, 2))
+    session.event({ event: "policy", policy: trust.policy })
+  })
+  register(policy, "publish <file>", "put a policy in force that holders have signed", async (session, [file = ""]) => {
+    const proposal = decodeProposal(Buffer.from(await readNamed(file)).toString("utf8"), file)
+    const { administrator } = await session.trust()
+    const { signal } = session.io
+    await publishPolicy({
+      store: await session.store(),
+      proposal,
+      administrator,
+      verifier: await session.verifier(),
+      signal,
+    })
+    session.say(`Policy ${proposal.after.number} is in force.`)
+    session.event({ event: "published", policy: proposal.after.number })
+  })
+  register(policy, "print", "the IAM policy of a role", async (session, _args, options) => {
+    const url = new URL(session.archiveUrl)
+    if (url.protocol !== "s3:") {
+      throw new BackupError("usage", `${session.archiveUrl} is not in S3, so it has no IAM policy`, {
+        hint: "give --archive s3://bucket/prefix",
+      })
+    }
+    const role = options["role"] as "source" | "operator" | "administrator"
+    const source = options["source"] as string | undefined
+    if (role === "source" && source === undefined)
+      throw new BackupError("usage", "a source's rights are its own", { hint: "give --source NAME" })
+    const prefix = url.pathname
+      .split("/")
+      .filter((segment) => segment !== "")
+      .join("/")
+    const text = JSON.stringify(
+      iamPolicy(role, { bucket: url.hostname, prefix, ...(source === undefined ? {} : { source }) }),
+      null,
+      2,
+    )
+    if (typeof options["out"] === "string") await writeFile(options["out"], `${text}\n`, { flag: "wx" })
+    else session.io.out(text)
+  })
+    .addOption(
+      new Option("--role <role>", "whose").choices(["source", "operator", "administrator"]).makeOptionMandatory(),
+    )
+    .option("--source <name>", "of which source")
+    .option("--out <file>", "where to put it")
+}

@@ -1,0 +1,130 @@
+// runs, status, verify: what there is, and whether it is as it should be. None of them needs a key.
+
+import { BackupError, escapeControl } from "@backup-cloud/format"
+import { verifyArchive, worst } from "@backup-cloud/trust"
+import type { Command } from "commander"
+import { size } from "../io.ts"
+import type { Register } from "../program.ts"
+import type { Session } from "../session.ts"
+
+/** Objects read at once. */
+const WIDTH = 4
+
+export function addReportCommands(root: Command, register: Register): void {
+  register(root, "runs [name]", "all runs, newest last", async (session, [name]) => {
+    await listRuns(session, name)
+  })
+  register(root, "status", "is all as it should be? exits 0 only then", async (session) => {
+    await status(session)
+  })
+  register(root, "verify", "check every signature and every byte, without any key", async (session, _args, options) => {
+    await verify(session, options["quick"] === true)
+  }).option("--quick", "presence and length only")
+}
+
+async function listRuns(session: Session, name: string | undefined): Promise<void> {
+  const trust = await session.trust()
+  const sources = trust.policy.sources.filter((source) => name === undefined || source.name === name)
+  if (sources.length === 0 && name !== undefined)
+    throw new BackupError("not-found", `the policy has no source ${escapeControl(name)}`)
+  for (const source of sources) {
+    const { runs, broken, unfinished } = await session.runs(trust, source.name)
+    for (const run of runs) {
+      const { receipt } = run
+      const about = `about ${size(receipt.bytes)}`
+      const faults = run.problems.length > 0 ? `  ${run.problems.length} problems: see verify` : ""
+      session.say(`${source.name}@${run.run}  ${receipt.outcome.padEnd(10)} ${receipt.finished}  ${about}${faults}`)
+      session.event({
+        event: "run",
+        source: source.name,
+        run: run.run,
+        outcome: receipt.outcome,
+        finished: receipt.finished,
+        bytes: receipt.bytes,
+        problems: run.problems,
+      })
+    }
+    for (const run of broken) session.say(`${source.name}@${run}  BROKEN: no signature of it counts`)
+    for (const run of unfinished) session.note(`${source.name}@${run}  unfinished: interrupted or still running`)
+  }
+}
+
+async function status(session: Session): Promise<void> {
+  const trust = await session.trust()
+  const problems = trust.problems.map((problem) => `${problem.object}: ${problem.why}`)
+  const now = session.io.now().getTime()
+  for (const source of trust.policy.sources) {
+    if (source.keys.at(-1)?.accept_until !== "") continue
+    const judged = await session.runs(trust, source.name)
+    const last = judged.runs.findLast((run) => ["complete", "partial"].includes(run.receipt.outcome))
+    problems.push(...judged.problems.map((problem) => `${problem.object}: ${problem.why}`))
+    if (last === undefined) problems.push(`${source.name}: has no run that could be restored`)
+    const hours = last === undefined ? null : (now - last.arrived.getTime()) / 3_600_000
+    const age =
+      hours === null ? "never" : hours < 48 ? `${hours.toFixed(1)} hours ago` : `${(hours / 24).toFixed(1)} days ago`
+    session.say(`${source.name.padEnd(20)} last ${last?.receipt.outcome ?? "run"}: ${age}, ${judged.runs.length} runs`)
+    session.event({
+      event: "source",
+      source: source.name,
+      last: last?.run ?? null,
+      outcome: last?.receipt.outcome ?? null,
+      hours,
+      runs: judged.runs.length,
+    })
+  }
+  if (problems.length > 0)
+    throw new BackupError("open-risk", problems.join("\n"), { hint: "backup-cloud verify says more" })
+  session.say("All is as it should be, as far as receipts tell; verify reads every byte.")
+  session.event({ event: "result", problems: 0 })
+}
+
+async function verify(session: Session, quick: boolean): Promise<void> {
+  const trust = await session.trust()
+  const { io } = session
+  let objects = 0
+  let bytes = 0
+  let shown = 0
+  let total = { objects: 0, bytes: 0 }
+  const started = io.now().getTime()
+  const report = await verifyArchive({
+    trust,
+    reader: await session.store(),
+    quick,
+    memory: session.memory,
+    signal: AbortSignal.any([io.signal, io.stop]),
+    width: WIDTH,
+    onEvent(event) {
+      if (event.event === "problem") {
+        session.say(`${event.fault.toUpperCase()}  ${escapeControl(event.object)}: ${escapeControl(event.why)}`)
+        session.event({ ...event })
+        return
+      }
+      if (event.event === "object") {
+        objects++
+        bytes += event.bytes
+      } else total = { objects: event.objects, bytes: event.bytes }
+      const now = io.now().getTime()
+      if (now - shown < 200 || session.globals.json === true || session.globals.quiet === true) return
+      shown = now
+      const rate = bytes / Math.max(0.001, (now - started) / 1000)
+      const left = rate > 0 ? Math.ceil((total.bytes - bytes) / rate) : 0
+      io.progress(
+        `${objects} of ${total.objects} objects, ${size(bytes)} of ${size(total.bytes)}, ${size(rate)}/s, ${left} s left`,
+      )
+    },
+  })
+  session.event({ event: "result", ...report })
+  const gravest = worst(report.problems)
+  if (gravest !== null) {
+    throw new BackupError(
+      gravest.fault,
+      `${report.problems.length} problems in ${session.archiveUrl}, the gravest: ${gravest.object}: ${gravest.why}`,
+      {
+        hint: "what is damaged here may be whole on an offline copy; restore --salvage brings what is intact",
+      },
+    )
+  }
+  session.say(
+    `${quick ? "Looked for" : "Read"} ${report.objects} objects of ${size(report.bytes)} in ${report.runs} runs: all as signed.`,
+  )
+}

@@ -1,0 +1,88 @@
+// request: an operator asks a key holder.
+
+import { writeFile } from "node:fs/promises"
+import { BackupError, escapeControl } from "@backup-cloud/format"
+import { makeRequest, neededVolumes, planRestore, type RequestInput, usedRuns } from "@backup-cloud/restore"
+import { globs } from "@backup-cloud/source-dir"
+import type { Command } from "commander"
+import type { Register } from "../program.ts"
+import { openRun } from "../releases.ts"
+import { chooseRun } from "../run-name.ts"
+import type { Session } from "../session.ts"
+
+const collect = (value: string, before: string[]): string[] => [...before, value]
+
+export function addRequestCommand(root: Command, register: Register): void {
+  register(
+    root,
+    "request <run>",
+    "ask a key holder for a release: the whole run, its catalogue, or chosen paths",
+    async (session, [run = ""], options) => {
+      await request(session, run, options)
+    },
+  )
+    .requiredOption("--reason <text>", "why; the holder reads it")
+    .requiredOption("--out <file>", "where to put the request")
+    .option("--catalogue", "only the list of what there is")
+    .option("--path <glob>", "only these paths; needs a release of the catalogue; repeat", collect, [])
+    .option("--release <file>", "the release of the catalogue", collect, [])
+    .option("--expires <time>", "how long the holder may take, such as 48h or 2d", "48h")
+    .option("--key <fingerprint>", "your operator's key")
+}
+
+async function request(session: Session, name: string, options: Readonly<Record<string, unknown>>): Promise<void> {
+  const { io } = session
+  const paths = options["path"] as string[]
+  const catalogue = options["catalogue"] === true
+  if (catalogue && paths.length > 0)
+    throw new BackupError("usage", "--catalogue and --path are two requests, one after the other")
+  let ask: RequestInput["ask"] = { kind: catalogue ? "catalogue" : "run" }
+  let chosen = paths.length === 0 ? await chooseRun(session, name) : null
+  if (paths.length > 0) {
+    if ((options["release"] as string[]).length === 0) {
+      throw new BackupError("usage", "to choose paths the catalogue must be released first; no request was made", {
+        hint: `backup-cloud request ${escapeControl(name)} --catalogue --reason … --out …, then --release FILE`,
+      })
+    }
+    const open = await openRun(session, name, options)
+    const plan = await planRestore(open.entries, globs(paths, []))
+    if (plan.entries.length === 0)
+      throw new BackupError("not-found", `nothing in ${escapeControl(name)} matches; no request was made`)
+    session.note(`${plan.files} files of ${plan.bytes} bytes match, in ${plan.volumes.length} volumes`)
+    ask = { kind: "volumes", needed: neededVolumes(plan) }
+    chosen = open
+  }
+  if (chosen === null) return
+  const { trust, run, all } = chosen
+  const present = trust.policy.operators.filter((each) => each.status === "present").map((each) => each.fingerprint)
+  const operator = session.personSigner(await session.ownKey(present, options["key"], "operator"))
+  const message = await makeRequest({
+    trust,
+    reader: await session.store(),
+    run,
+    runs: usedRuns(run, all.runs),
+    ask,
+    reason: options["reason"] as string,
+    expires: new Date(io.now().getTime() + duration(options["expires"] as string)),
+    operator,
+    id: io.random(16),
+    now: io.now(),
+    signal: io.signal,
+  })
+  const out = options["out"] as string
+  await writeFile(out, message, { flag: "wx", mode: 0o600 })
+  session.say(
+    `The request is in ${out}. A key holder answers it with: backup-cloud keyholder approve ${out} --out RELEASE`,
+  )
+  session.event({ event: "requested", run: run.run, kind: ask.kind, file: out })
+}
+
+/** Milliseconds of `90m`, `48h` or `7d`. */
+function duration(text: string): number {
+  const [, count, unit] = /^([1-9][0-9]{0,3})([mhd])$/.exec(text) ?? []
+  const units: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 }
+  const scale = units[unit ?? ""]
+  if (count === undefined || scale === undefined)
+    throw new BackupError("usage", `--expires takes 90m, 48h or 7d, not ${escapeControl(text)}`)
+  return Number(count) * scale
+}

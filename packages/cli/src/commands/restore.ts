@@ -1,0 +1,207 @@
+// files, cat, diff, restore: what a release opens.
+
+import { resolve } from "node:path"
+import {
+  BackupError,
+  type CatalogueEntry,
+  encodeEntry,
+  escapeControl,
+  fromByteString,
+  pathKey,
+  toByteString,
+} from "@backup-cloud/format"
+import { fileContent, planLines, planRestore, restore } from "@backup-cloud/restore"
+import { dirTarget, globs } from "@backup-cloud/source-dir"
+import type { Command } from "commander"
+import { size } from "../io.ts"
+import type { Register } from "../program.ts"
+import { openRun } from "../releases.ts"
+import type { Session } from "../session.ts"
+
+const collect = (value: string, before: string[]): string[] => [...before, value]
+const shown = (path: string): string => escapeControl(fromByteString(path))
+
+export function addRestoreCommands(root: Command, register: Register): void {
+  const withRelease = (command: Command): Command =>
+    command
+      .requiredOption("--release <file>", "what a key holder answered; repeat", collect, [])
+      .option("--key <fingerprint>", "your operator's key")
+  withRelease(
+    register(root, "files <run> [glob]", "what a run holds", async (session, [run = "", glob], options) => {
+      await files(session, run, glob, options)
+    }),
+  )
+  withRelease(
+    register(root, "cat <run> <path>", "one file's content", async (session, [run = "", path = ""], options) => {
+      await cat(session, run, path, options)
+    }),
+  )
+  withRelease(
+    register(
+      root,
+      "diff <run> <other>",
+      "what changed between two runs",
+      async (session, [run = "", other = ""], options) => {
+        await diff(session, run, other, options)
+      },
+    ),
+  )
+  withRelease(
+    register(root, "restore <run>", "bring data back", async (session, [run = ""], options) => {
+      await restoreRun(session, run, options)
+    }),
+  )
+    .requiredOption("--to <dir>", "where to")
+    .option("--path <glob>", "only these; repeat", collect, [])
+    .option("--into-existing", "into a directory that holds other things, which are kept")
+    .option("--verify", "read everything again and compare")
+    .option("--dry-run", "only say what would be done")
+    .option("--salvage", "bring what is intact of a damaged archive, list the rest")
+    .option("--set-id", "set-user-id and set-group-id bits too")
+    .option("--devices", "devices too")
+}
+
+async function files(
+  session: Session,
+  name: string,
+  glob: string | undefined,
+  options: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const open = await openRun(session, name, options)
+  const wanted = glob === undefined ? null : globs([glob], [])
+  for await (const entry of open.entries()) {
+    if (wanted !== null && (entry.path === "." || wanted.judge(entry.path, entry.type === "d", false) !== "take"))
+      continue
+    const link = entry.link === null ? "" : ` -> ${shown(entry.link)}`
+    const error = entry.attributes.get("error")
+    session.say(
+      `${entry.type}${entry.mode.toString(8).padStart(4, "0")} ${String(entry.size).padStart(12)} ${time(entry.mtime)} ${shown(entry.path)}${link}${error === undefined ? "" : `  [${error}]`}`,
+    )
+    session.event({
+      event: "file",
+      path: fromByteString(entry.path),
+      type: entry.type,
+      size: entry.size,
+      sha256: entry.sha256,
+      mtime: entry.mtime,
+      error: error ?? null,
+    })
+  }
+}
+
+const time = (mtime: string): string => {
+  const date = new Date(Math.floor(Number(mtime)) * 1000)
+  return Number.isNaN(date.getTime()) ? mtime : date.toISOString().slice(0, 19)
+}
+
+async function diff(
+  session: Session,
+  name: string,
+  other: string,
+  options: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const given = options["release"] as string[]
+  const [one, two = one] = given
+  const a = await openRun(session, name, { ...options, release: [one] })
+  const b = await openRun(session, other, { ...options, release: [two] })
+  const left = a.entries()[Symbol.asyncIterator]()
+  const right = b.entries()[Symbol.asyncIterator]()
+  let x = await left.next()
+  let y = await right.next()
+  let changes = 0
+  const say = (sign: string, entry: CatalogueEntry): void => {
+    changes++
+    session.say(`${sign} ${shown(entry.path)}`)
+    session.event({ event: "difference", sign, path: fromByteString(entry.path) })
+  }
+  while (x.done !== true || y.done !== true) {
+    const order = x.done === true ? 1 : y.done === true ? -1 : compare(pathKey(x.value.path), pathKey(y.value.path))
+    if (order < 0 && x.done !== true) say("-", x.value)
+    else if (order > 0 && y.done !== true) say("+", y.value)
+    else if (x.done !== true && y.done !== true && essence(x.value) !== essence(y.value)) say("M", y.value)
+    if (order <= 0) x = await left.next()
+    if (order >= 0) y = await right.next()
+  }
+  session.event({ event: "result", changes })
+}
+
+async function cat(
+  session: Session,
+  name: string,
+  path: string,
+  options: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const open = await openRun(session, name, options)
+  const wanted = toByteString(path.replace(/^\/+/, ""))
+  for await (const entry of open.entries()) {
+    if (entry.path !== wanted) continue
+    for await (const piece of fileContent(open.view, entry, session.io.signal)) await session.io.raw(piece)
+    return
+  }
+  throw new BackupError("not-found", `${escapeControl(path)} is not in ${escapeControl(name)}`, {
+    hint: "backup-cloud files lists what is",
+  })
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+
+/** An entry without where its chunks lie and without what only tells changes. */
+function essence(entry: CatalogueEntry): string {
+  const attributes = new Map([...entry.attributes].filter(([name]) => name !== "ctime" && name !== "ino"))
+  return encodeEntry({ ...entry, attributes, chunks: [] })
+}
+
+async function restoreRun(session: Session, name: string, options: Readonly<Record<string, unknown>>): Promise<void> {
+  const { io } = session
+  const salvage = options["salvage"] === true
+  const open = await openRun(session, name, options, salvage)
+  const paths = options["path"] as string[]
+  const plan = await planRestore(open.entries, paths.length === 0 ? null : globs(paths, []))
+  if (plan.entries.length === 0)
+    throw new BackupError("not-found", `nothing in ${escapeControl(name)} matches; nothing was restored`)
+  if (options["dryRun"] === true) {
+    for (const line of planLines(plan)) session.say(line)
+    session.event({ event: "result", files: plan.files, bytes: plan.bytes })
+    return
+  }
+  const root = resolve(io.cwd, options["to"] as string)
+  const target = dirTarget({
+    root,
+    intoExisting: options["intoExisting"] === true,
+    setId: options["setId"] === true,
+    devices: options["devices"] === true,
+    owner: session.isRoot,
+  })
+  const started = io.now().getTime()
+  const result = await restore({
+    view: open.view,
+    plan,
+    target,
+    what: JSON.stringify([open.run.run, paths]),
+    salvage,
+    verify: options["verify"] === true,
+    onEvent(event) {
+      if (event.type === "progress" && session.globals.quiet !== true && session.globals.json !== true) {
+        const seconds = Math.max(0.001, (io.now().getTime() - started) / 1000)
+        const left = event.bytes > 0 ? Math.ceil(((plan.bytes - event.bytes) * seconds) / event.bytes) : 0
+        io.progress(
+          `${event.files} of ${plan.files} files, ${size(event.bytes)} of ${size(plan.bytes)}, ${size(event.bytes / seconds)}/s, ${left} s left`,
+        )
+      }
+      if (event.type === "lost") session.note(`LOST ${shown(event.path)}: ${event.why}`)
+      if (event.type === "problem") session.note(`${shown(event.problem.path)}: ${event.problem.why}`)
+      session.event({ ...event, event: event.type })
+    },
+    signal: AbortSignal.any([io.signal, io.stop]),
+  })
+  const seconds = (io.now().getTime() - started) / 1000
+  session.say(
+    `Restored ${result.files} files of ${size(result.bytes)} to ${root} in ${seconds.toFixed(1)} s${result.resumed > 0 ? `, ${result.resumed} of them were there already` : ""}.`,
+  )
+  session.event({ event: "result", seconds, ...result })
+  if (result.lost.length > 0) {
+    throw new BackupError("incomplete", `${result.lost.length} entries could not be restored; they are listed above`, {
+      hint: "look for the damaged objects on another copy of the archive",
+    })
+  }
+}

@@ -1,0 +1,174 @@
+// source: what is backed up. On a machine with both the administrator's key and the data, `add` does both halves.
+
+import { writeFile } from "node:fs/promises"
+import { isAbsolute } from "node:path"
+import { fileURLToPath } from "node:url"
+import { BackupError, expectName, timeText } from "@backup-cloud/format"
+import { generateKey } from "@backup-cloud/openpgp/keygen"
+import { addSource, rekeySource, removeSource, setSource } from "@backup-cloud/trust"
+import type { Command } from "commander"
+import { changeConfig, type SourceConfig } from "../config.ts"
+import { readCertificate, readSecrets, writeSecrets } from "../files.ts"
+import type { Register } from "../program.ts"
+import { changePolicy } from "../publish.ts"
+import type { Session } from "../session.ts"
+
+const collect = (value: string, before: string[]): string[] => [...before, value]
+
+export function addSourceCommands(root: Command, register: Register): void {
+  const source = root.command("source").description("what is backed up")
+  register(
+    source,
+    "add <name> <url>",
+    "enrol a source, dir:///path",
+    async (session, [name = "", url = ""], options) => {
+      await add(session, expectName("name", name), url, options)
+    },
+  )
+    .option("--certificate <file>", "its certificate, if its keys were made where the data is (source keygen)")
+    .option("--schedule <text>", "how often it is meant to run", "")
+    .option("--include <glob>", "back up only what matches; repeat", collect, [])
+    .option("--exclude <glob>", "leave out what matches; repeat", collect, [])
+    .option("--one-file-system", "do not enter other file systems")
+    .option("--xattrs", "keep extended attributes")
+    .option("--acls", "keep access control lists")
+  register(source, "keygen <name>", "make a source's keys where its data is", async (session, [name = ""], options) => {
+    const certificate = await makeKeys(session, expectName("name", name), false)
+    await giveOut(session, certificate, options["out"])
+  }).option("--out <file>", "where to put the certificate for the administrator")
+  register(source, "list", "all sources", async (session) => {
+    await list(session)
+  })
+  register(source, "set <name>", "change what the policy says of a source", async (session, [name = ""], options) => {
+    const schedule = options["schedule"] as string | undefined
+    const fresh = options["fresh"] === true ? timeText(session.io.now()) : undefined
+    const change = {
+      ...(schedule === undefined ? {} : { schedule }),
+      ...(fresh === undefined ? {} : { fresh_after: fresh }),
+    }
+    await changePolicy(session, [setSource(name, change)], [], undefined)
+  })
+    .option("--schedule <text>", "how often it is meant to run")
+    .option("--fresh", "build on no earlier run: the next one stores everything anew")
+  register(
+    source,
+    "remove <name>",
+    "accept no more runs of a source; what is stored stays",
+    async (session, [name = ""]) => {
+      await changePolicy(session, [removeSource(name, timeText(session.io.now()))], [], undefined)
+    },
+  )
+  register(source, "rekey <name>", "give a source a new signing key", async (session, [name = ""], options) => {
+    await rekey(session, name, options)
+  })
+    .option("--certificate <file>", "the new certificate, if made elsewhere")
+    .option("--accept-until <time>", "until when the old key counts; now unless given")
+}
+
+/** A new signing key, and with a new source a new secret; the certificate. */
+async function makeKeys(session: Session, name: string, again: boolean): Promise<Uint8Array> {
+  const made = await generateKey({ userId: `backup-cloud source ${name}`, kind: "sign", now: session.io.now() })
+  await writeSecrets(session, name, { secret: session.io.random(32), signingKey: made.secretKey }, again)
+  return made.certificate.bytes
+}
+
+async function giveOut(session: Session, certificate: Uint8Array, out: unknown): Promise<void> {
+  if (typeof out !== "string") {
+    session.say(Buffer.from(certificate).toString("latin1").trimEnd())
+    return
+  }
+  await writeFile(out, certificate, { flag: "wx" })
+  session.say(
+    `The certificate is in ${out}. The administrator enrols it: backup-cloud source add NAME URL --certificate ${out}`,
+  )
+}
+
+async function add(
+  session: Session,
+  name: string,
+  url: string,
+  options: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const place = sourcePlace(url)
+  const file = options["certificate"]
+  const verifier = await session.verifier()
+  const known = file === undefined ? await readSecrets(session, name) : null
+  if (known !== null) {
+    throw new BackupError("conflict", `the source ${name} has keys on this machine already; nothing was enrolled`, {
+      hint: "give --certificate FILE to enrol them, or source rekey to replace them",
+    })
+  }
+  // The administrator's right to change the policy is tried before keys are made.
+  await session.trust()
+  const bytes = typeof file === "string" ? null : await makeKeys(session, name, false)
+  const certificate =
+    bytes === null
+      ? await readCertificate(session, String(file))
+      : await verifier.certificate(bytes, `the certificate of ${name}`, session.io.signal)
+  const change = addSource({ name, certificate, kind: place.kind, schedule: options["schedule"] as string })
+  await changePolicy(session, [change], [{ role: "source", name, certificate }], undefined)
+  if (bytes !== null) await configure(session, name, url, options)
+  else session.say(`Where the data is, write into backup-cloud.yaml: sources: { ${name}: { url: "${url}" } }`)
+}
+
+async function configure(
+  session: Session,
+  name: string,
+  url: string,
+  options: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const include = options["include"] as string[]
+  const exclude = options["exclude"] as string[]
+  const entry: SourceConfig = {
+    url,
+    ...(include.length > 0 ? { include } : {}),
+    ...(exclude.length > 0 ? { exclude } : {}),
+    ...(options["oneFileSystem"] === true ? { one_file_system: true } : {}),
+    ...(options["xattrs"] === true ? { xattrs: true } : {}),
+    ...(options["acls"] === true ? { acls: true } : {}),
+  }
+  await changeConfig(session.config, (content) => ({ ...content, sources: { ...content.sources, [name]: entry } }))
+}
+
+async function rekey(session: Session, name: string, options: Readonly<Record<string, unknown>>): Promise<void> {
+  const file = options["certificate"]
+  await session.trust()
+  const bytes = typeof file === "string" ? null : await makeKeys(session, expectName("name", name), true)
+  const verifier = await session.verifier()
+  const certificate =
+    bytes === null
+      ? await readCertificate(session, String(file))
+      : await verifier.certificate(bytes, `the certificate of ${name}`, session.io.signal)
+  const until = typeof options["acceptUntil"] === "string" ? options["acceptUntil"] : timeText(session.io.now())
+  await changePolicy(
+    session,
+    [rekeySource(name, certificate, until)],
+    [{ role: "source", name, certificate }],
+    undefined,
+  )
+}
+
+async function list(session: Session): Promise<void> {
+  const { policy } = await session.trust()
+  for (const { name, kind, schedule, keys } of policy.sources) {
+    const here = (await readSecrets(session, name)) !== null
+    const url = session.config.sources[name]?.url ?? ""
+    const ended = keys.at(-1)?.accept_until !== ""
+    session.say(
+      `${name.padEnd(20)} ${kind.padEnd(9)} ${(ended ? "removed" : here ? "here" : "elsewhere").padEnd(10)} ${schedule.padEnd(12)} ${url}`,
+    )
+    session.event({ event: "source", name, kind, schedule, here, url })
+  }
+}
+
+/** What a source's URL names. Throws `usage` for a kind that this version does not know. */
+export function sourcePlace(url: string): { kind: "dir"; path: string } {
+  let path = ""
+  try {
+    if (url.startsWith("dir:///")) path = fileURLToPath(`file://${url.slice("dir://".length)}`)
+  } catch (cause) {
+    throw new BackupError("usage", `${url} is not a place of files`, { cause })
+  }
+  if (isAbsolute(path)) return { kind: "dir", path }
+  throw new BackupError("usage", `${url} is not a source this version knows`, { hint: "write dir:///absolute/path" })
+}

@@ -1,0 +1,86 @@
+// Where things are on this machine: flag over environment over backup-cloud.yaml over ~/.config/backup-cloud. The signed
+// policy says who and which rules; this file says only URLs, globs and where secrets lie.
+
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises"
+import { dirname, join, resolve } from "node:path"
+import { BackupError, patterns } from "@backup-cloud/format"
+import * as v from "valibot"
+import { parse, stringify } from "yaml"
+import type { Globals, Io } from "./io.ts"
+
+const globs = v.optional(v.array(v.string()))
+const sourceSchema = v.strictObject({
+  url: v.string(),
+  include: globs,
+  exclude: globs,
+  one_file_system: v.optional(v.boolean()),
+  xattrs: v.optional(v.boolean()),
+  acls: v.optional(v.boolean()),
+})
+const configSchema = v.strictObject({
+  archive: v.optional(v.string()),
+  home: v.optional(v.string()),
+  sources: v.optional(v.record(v.pipe(v.string(), v.regex(patterns.name)), sourceSchema)),
+})
+type ConfigFile = v.InferOutput<typeof configSchema>
+export type SourceConfig = v.InferOutput<typeof sourceSchema>
+
+export interface Config {
+  /** The yaml file; it need not be there. */
+  readonly file: string
+  /** Folder of this machine's secrets and memory, absolute. */
+  readonly home: string
+  /** URL of the archive; `null` if nothing says it. */
+  readonly archive: string | null
+  readonly sources: Readonly<Record<string, SourceConfig>>
+}
+
+/** Finds and reads the configuration. Throws `usage`, naming the file, for one that does not fit. */
+export async function readConfig(globals: Globals, io: Io): Promise<Config> {
+  const { env } = io
+  const base = env["XDG_CONFIG_HOME"] ?? join(env["HOME"] ?? "/", ".config")
+  const standard = join(base, "backup-cloud")
+  const named = globals.config ?? env["BACKUP_CLOUD_CONFIG"]
+  const chosenHome = globals.home ?? env["BACKUP_CLOUD_HOME"]
+  const places =
+    named === undefined
+      ? [join(io.cwd, "backup-cloud.yaml"), join(chosenHome ?? standard, "backup-cloud.yaml")]
+      : [named]
+  let file = resolve(io.cwd, places.at(-1) ?? "")
+  let content: ConfigFile = {}
+  for (const place of places) {
+    const found = await readYaml(resolve(io.cwd, place))
+    if (found === null) continue
+    file = resolve(io.cwd, place)
+    content = found
+    break
+  }
+  const home = chosenHome ?? content.home ?? standard
+  const archive = globals.archive ?? env["BACKUP_CLOUD_ARCHIVE"] ?? content.archive ?? null
+  return { file, home: resolve(io.cwd, home), archive, sources: content.sources ?? {} }
+}
+
+async function readYaml(file: string): Promise<ConfigFile | null> {
+  let text: string
+  try {
+    text = await readFile(file, "utf8")
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return null
+    throw new BackupError("usage", `${file} cannot be read`, { cause })
+  }
+  try {
+    return v.parse(configSchema, parse(text) ?? {})
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : ""
+    throw new BackupError("usage", `${file} is not a configuration of backup-cloud: ${why}`, { cause })
+  }
+}
+
+/** Writes changes into the yaml file; what else is in it stays, comments excepted. */
+export async function changeConfig(config: Config, change: (content: ConfigFile) => ConfigFile): Promise<void> {
+  const content = change((await readYaml(config.file)) ?? {})
+  await mkdir(dirname(config.file), { recursive: true, mode: 0o700 })
+  const temporary = `${config.file}.new`
+  await writeFile(temporary, stringify(v.parse(configSchema, content)), { mode: 0o600 })
+  await rename(temporary, config.file)
+}

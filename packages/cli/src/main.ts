@@ -1,0 +1,116 @@
+// The command line: options, one call, output, exit code. The only place that knows `process`.
+
+import { randomBytes } from "node:crypto"
+import { once } from "node:events"
+import { createInterface } from "node:readline/promises"
+import { BackupError, escapeControl, exitCode } from "@backup-cloud/format"
+import { CommanderError } from "commander"
+import type { Io } from "./io.ts"
+import { program } from "./program.ts"
+
+type Process = typeof process
+
+/** Runs the command that `host` was started with; resolves to its exit code. */
+export async function run(host: Process): Promise<number> {
+  const { io, close } = hostIo(host)
+  const json = host.argv.includes("--json")
+  try {
+    await program(io).parseAsync(host.argv)
+    return 0
+  } catch (error) {
+    return report(error, json, io)
+  } finally {
+    close()
+  }
+}
+
+function report(error: unknown, json: boolean, io: Io): number {
+  // Commander has already printed what it has to say.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCode.usage
+  if (error instanceof BackupError) {
+    if (json)
+      io.out(
+        JSON.stringify({ v: 1, event: "error", fault: error.fault, message: error.message, hint: error.hint ?? null }),
+      )
+    else {
+      io.note(`backup-cloud: ${escapeControl(error.message)}`)
+      if (error.hint !== undefined) io.note(`  → ${escapeControl(error.hint)}`)
+      const cause = error.cause instanceof Error ? error.cause.message : ""
+      if (cause !== "" && error.fault === "unavailable") io.note(`  (${escapeControl(cause)})`)
+    }
+    return exitCode[error.fault]
+  }
+  if (io.stop.aborted || io.signal.aborted) {
+    io.note("backup-cloud: stopped")
+    return 130
+  }
+  io.note(
+    `backup-cloud: a defect of this program: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+  )
+  return 1
+}
+
+function hostIo(host: Process): { io: Io; close: () => void } {
+  const stop = new AbortController()
+  const abort = new AbortController()
+  const onSignal = (): void => {
+    if (stop.signal.aborted) abort.abort()
+    else stop.abort()
+  }
+  host.on("SIGINT", onSignal)
+  host.on("SIGTERM", onSignal)
+  const { stdin, stdout, stderr } = host
+  // A reader that went away (`| head`) ends the command quietly.
+  stdout.on("error", () => {
+    abort.abort()
+  })
+  let transient = false
+  const clear = (): void => {
+    if (transient) stderr.write("\r\u001b[K")
+    transient = false
+  }
+  const io: Io = {
+    env: host.env,
+    cwd: host.cwd(),
+    uid: host.getuid?.() ?? -1,
+    out(text) {
+      clear()
+      stdout.write(`${text}\n`)
+    },
+    async raw(bytes) {
+      if (!stdout.write(bytes)) await once(stdout, "drain")
+    },
+    note(text) {
+      clear()
+      stderr.write(`${text}\n`)
+    },
+    progress(text) {
+      if (!stderr.isTTY) return
+      stderr.write(`\r\u001b[K${text.slice(0, (stderr.columns || 80) - 1)}`)
+      transient = true
+    },
+    async confirm(question) {
+      if (!stdin.isTTY)
+        throw new BackupError("usage", `${question} Nobody is here to answer.`, { hint: "give --yes if you are sure" })
+      clear()
+      const lines = createInterface({ input: stdin, output: stderr })
+      try {
+        return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `, { signal: stop.signal })).trim())
+      } finally {
+        lines.close()
+      }
+    },
+    now: () => new Date(),
+    random: (bytes) => new Uint8Array(randomBytes(bytes)),
+    stop: stop.signal,
+    signal: abort.signal,
+  }
+  return {
+    io,
+    close: () => {
+      clear()
+      host.off("SIGINT", onSignal)
+      host.off("SIGTERM", onSignal)
+    },
+  }
+}

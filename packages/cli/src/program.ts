@@ -1,0 +1,60 @@
+// The commands by name. Each file below commands/ declares its own options and does one thing.
+
+import { Command } from "commander"
+import { addArchiveCommands } from "./commands/archive.ts"
+import { addBackupCommand } from "./commands/backup.ts"
+import { addKeyholderCommands } from "./commands/keyholder.ts"
+import { addMachineCommands } from "./commands/machine.ts"
+import { addPeopleCommands } from "./commands/people.ts"
+import { addPolicyCommands } from "./commands/policy.ts"
+import { addReportCommands } from "./commands/report.ts"
+import { addRequestCommand } from "./commands/request.ts"
+import { addRestoreCommands } from "./commands/restore.ts"
+import { addSourceCommands } from "./commands/source.ts"
+import type { Io } from "./io.ts"
+import { Session } from "./session.ts"
+
+/** What a command's action is given: the session, then its arguments. */
+export type Register = (
+  parent: Command,
+  usage: string,
+  summary: string,
+  action: (session: Session, args: string[], options: Readonly<Record<string, unknown>>) => Promise<void>,
+) => Command
+
+export function program(io: Io): Command {
+  const root = new Command("backup-cloud")
+    .description("Backups that the machine making them cannot read.")
+    .version("0.1.0")
+    .option("--archive <url>", "where the archive is: /path, s3://bucket/prefix, ssm:/base/path")
+    .option("--config <file>", "this machine's backup-cloud.yaml")
+    .option("--home <dir>", "this machine's secrets and memory")
+    .option("--json", "one JSON object a line, the last one the result")
+    .option("--quiet", "nothing but results and errors")
+    .option("--yes", "do not ask")
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureOutput({
+      writeOut: (text) => {
+        io.out(text.trimEnd())
+      },
+      writeErr: (text) => {
+        io.note(text.trimEnd())
+      },
+    })
+  const register: Register = (parent, usage, summary, action) => {
+    const command = parent.command(usage).description(summary)
+    // Global options may stand anywhere.
+    for (const option of root.options.filter((o) => o.long !== "--version")) command.addOption(option)
+    return command.action(async (...given: unknown[]) => {
+      const self = given.at(-1) as Command
+      const options: Record<string, unknown> = self.optsWithGlobals()
+      await using session = await Session.open(io, options)
+      await action(session, self.args, options)
+    })
+  }
+  for (const add of [addArchiveCommands, addPeopleCommands, addSourceCommands, addPolicyCommands]) add(root, register)
+  for (const add of [addBackupCommand, addReportCommands, addRequestCommand, addKeyholderCommands]) add(root, register)
+  for (const add of [addRestoreCommands, addMachineCommands]) add(root, register)
+  return root
+}

@@ -1,0 +1,56 @@
+// From release files on the command line to a run whose contents can be read.
+
+import type { CatalogueEntry, Root } from "@backup-cloud/format"
+import { gpgPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
+import { gpgPrivateOpener } from "@backup-cloud/openpgp/open-private"
+import { catalogueEntries, mergedSecrets, openRelease, openRoot, type RunReader, usedRuns } from "@backup-cloud/restore"
+import { readNamed } from "./files.ts"
+import { type ChosenRun, chooseRun } from "./run-name.ts"
+import type { Session } from "./session.ts"
+
+export interface OpenRun extends ChosenRun {
+  readonly view: RunReader
+  readonly root: Root
+  /** The catalogue's entries; may be read again. */
+  entries(): AsyncIterable<CatalogueEntry>
+}
+
+/** Opens a run with releases. Throws as `openRelease`, and if none of them opens the catalogue. */
+export async function openRun(
+  session: Session,
+  name: string,
+  options: Readonly<Record<string, unknown>>,
+  salvage = false,
+): Promise<OpenRun> {
+  const chosen = await chooseRun(session, name, { salvage })
+  const { trust, run, all } = chosen
+  const { signal, now } = session.io
+  const present = trust.policy.operators.filter((each) => each.status === "present").map((each) => each.fingerprint)
+  const operator = await session.ownKey(present, options["key"], "operator")
+  const opener = gpgPrivateOpener(session.person())
+  const verifier = await session.verifier()
+  const secrets = []
+  for (const file of options["release"] as string[]) {
+    const input = {
+      message: await readNamed(file),
+      object: file,
+      opener,
+      verifier,
+      trust,
+      run,
+      operator,
+      now: now(),
+      signal,
+    }
+    secrets.push((await openRelease(input)).secrets)
+  }
+  const view: RunReader = {
+    reader: await session.store(),
+    opener: gpgPassphraseOpener(await session.gpgHome()),
+    secrets: mergedSecrets(secrets),
+    run,
+    runs: usedRuns(run, all.runs, salvage),
+  }
+  const root = await openRoot(view, signal)
+  return { ...chosen, view, root, entries: () => catalogueEntries(view, root, signal) }
+}
