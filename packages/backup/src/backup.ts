@@ -135,6 +135,8 @@ class Run {
   readonly #errors = new Map<string, number>()
   #objects: ObjectRecord[] = []
   #entries = 0
+  /** Entries with attribute `error`. */
+  #failed = 0
   #bytes = 0
   #stored = 0
   #committed: Committed | null = null
@@ -194,7 +196,9 @@ class Run {
   /** What earlier runs left: their listings, where their chunks lie, and which of them may be used. */
   async #lookBack(): Promise<{ states: State[]; reuse: Reuse; known: Known }> {
     const { earlier, policy, entry, secret, reader, opener, signal } = this.#o
-    const fit = new Map(earlier.runs.filter((run) => mayUse(run, policy, entry, this.#started)).map((run) => [run.run, run]))
+    const fit = new Map(
+      earlier.runs.filter((run) => mayUse(run, policy, entry, this.#started)).map((run) => [run.run, run]),
+    )
     const bytes = new Map<string, number>()
     const states: State[] = []
     const indexes: ChunkIndex[] = []
@@ -249,14 +253,20 @@ class Run {
   #line(item: Item, read: { end: FileEnd; chunks: readonly ChunkRef[] } | null): string {
     const entry = toEntry(item, read)
     this.#entries++
-    if (entry.type === "f" && entry.sha256 !== null) this.#bytes += entry.size
+    if (entry.type === "f") this.#bytes += entry.size
     this.#used.add(entry.chunks)
     const why = entry.attributes.get("error")
-    if (why !== undefined) {
-      this.#errors.set(why, (this.#errors.get(why) ?? 0) + 1)
-      this.#o.onEvent({ event: "unread", path: entry.path, why })
-    }
+    if (why !== undefined) this.#failed++
+    if (why !== undefined) this.#note(entry.path, why)
+    // Content came through, attributes did not: the run is partial, and restore misses no content.
+    const lacks = entry.attributes.get("lacks")
+    if (lacks !== undefined) this.#note(entry.path, `lacks-${lacks.replaceAll(",", "-")}`)
     return encodeEntry(entry)
+  }
+
+  #note(path: string, why: string): void {
+    this.#errors.set(why, (this.#errors.get(why) ?? 0) + 1)
+    this.#o.onEvent({ event: "unread", path, why })
   }
 
   #record(objects: readonly ObjectRecord[]): void {
@@ -270,7 +280,6 @@ class Run {
     this.#record(await this.#volumes.flush())
     const written = await catalogue.snapshot()
     this.#record(await this.#catalogues.flush())
-    const errors = [...this.#errors.values()].reduce((sum, n) => sum + n, 0)
     const root = encodeRoot({
       archive: policy.archive,
       source: entry.name,
@@ -279,7 +288,7 @@ class Run {
       kind: this.#o.source.kind,
       outcome,
       entries: this.#entries,
-      errors,
+      errors: this.#failed,
       bytes: this.#bytes,
       catalogue: written,
     })

@@ -164,6 +164,11 @@ async function remember(session: Session, trust: Trust, name: string): Promise<v
   }
 }
 
+function unreadWords(why: string): string {
+  if (why === "changed") return "changed while it was read"
+  return why.startsWith("lacks-") ? `its ${why.slice("lacks-".length)} could not be read` : `not read, ${why}`
+}
+
 function shower(session: Session, name: string): (event: BackupEvent) => void {
   const { io } = session
   let shown = 0
@@ -177,9 +182,7 @@ function shower(session: Session, name: string): (event: BackupEvent) => void {
       }
     } else if (event.event === "unread") {
       const path = escapeControl(fromByteString(event.path))
-      session.note(
-        `${name}: ${path}: ${event.why === "changed" ? "changed while it was read" : `not read, ${event.why}`}`,
-      )
+      session.note(`${name}: ${path}: ${unreadWords(event.why)}`)
     } else if (event.event === "committed" && event.outcome === "checkpoint") {
       session.note(`${name}: checkpoint ${event.number} of ${event.run}`)
     }

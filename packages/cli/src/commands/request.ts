@@ -45,7 +45,7 @@ async function request(session: Session, name: string, options: Readonly<Record<
       })
     }
     const open = await openRun(session, name, options)
-    const plan = await planRestore(open.entries, globs(paths, []))
+    const plan = await planRestore(() => open.entries(), globs(paths, []))
     if (plan.entries.length === 0)
       throw new BackupError("not-found", `nothing in ${escapeControl(name)} matches; no request was made`)
     session.note(`${plan.files} files of ${plan.bytes} bytes match, in ${plan.volumes.length} volumes`)

@@ -156,7 +156,7 @@ async function restoreRun(session: Session, name: string, options: Readonly<Reco
   const salvage = options["salvage"] === true
   const open = await openRun(session, name, options, salvage)
   const paths = options["path"] as string[]
-  const plan = await planRestore(open.entries, paths.length === 0 ? null : globs(paths, []))
+  const plan = await planRestore(() => open.entries(), paths.length === 0 ? null : globs(paths, []))
   if (plan.entries.length === 0)
     throw new BackupError("not-found", `nothing in ${escapeControl(name)} matches; nothing was restored`)
   if (options["dryRun"] === true) {
