@@ -12,6 +12,8 @@ export interface Moto {
   readonly endpoint: string
   /** Switches the checking of signatures and rights on or off. Off, anybody may do anything. */
   enforceRights(on: boolean): Promise<void>
+  /** Rights are enforced, but for the next request. */
+  letOneThrough(): Promise<void>
   close(): Promise<void>
 }
 
@@ -42,15 +44,22 @@ export async function startMoto(): Promise<Moto> {
   return {
     endpoint,
     enforceRights: async (on) => {
-      // The number is how many requests go through before rights count.
-      const answer = await fetch(`${endpoint}/moto-api/reset-auth`, { method: "POST", body: on ? "0" : "1000000000" })
-      if (!answer.ok) throw new Error(`moto_server: reset-auth answered ${answer.status}`)
+      await resetRights(endpoint, on ? 0 : 1_000_000_000)
+    },
+    letOneThrough: async () => {
+      await resetRights(endpoint, 1)
     },
     close: async () => {
       server.kill("SIGKILL")
       await ended
     },
   }
+}
+
+/** @param free how many requests go through before rights count */
+async function resetRights(endpoint: string, free: number): Promise<void> {
+  const answer = await fetch(`${endpoint}/moto-api/reset-auth`, { method: "POST", body: String(free) })
+  if (!answer.ok) throw new Error(`moto_server: reset-auth answered ${answer.status}`)
 }
 
 async function findProgram(): Promise<string> {
