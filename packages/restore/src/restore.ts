@@ -65,7 +65,7 @@ export interface RestoreResult {
  */
 export async function restore(options: RestoreOptions): Promise<RestoreResult> {
   const { plan, view, target, signal, onEvent } = options
-  requireReleases(view, plan)
+  requireReleases(view, plan, options.salvage === true)
   const { files, bytes } = plan
   onEvent({ type: "planned", entries: plan.entries.length, files, bytes, volumes: plan.volumes.length })
   await target.begin(options.what, signal)
@@ -79,8 +79,16 @@ export async function restore(options: RestoreOptions): Promise<RestoreResult> {
   return work.result(problems)
 }
 
-function requireReleases(view: RunReader, plan: RestorePlan): void {
-  const closed = plan.volumes.filter((v) => view.secrets.passphraseFor(v.run, names.volume(v.volume)) === null)
+function requireReleases(view: RunReader, plan: RestorePlan, salvage: boolean): void {
+  const closed = plan.volumes.filter((need) => {
+    try {
+      locate(view, "volume", need.run, need.volume)
+    } catch (error) {
+      if (salvage) return false
+      throw error
+    }
+    return view.secrets.passphraseFor(need.run, names.volume(need.volume)) === null
+  })
   const [first] = closed
   if (first === undefined) return
   const others = closed.length === 1 ? "" : `, nor ${closed.length - 1} more`

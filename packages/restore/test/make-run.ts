@@ -79,6 +79,8 @@ export interface RunOptions {
   readonly chunk?: number
   /** Chunks in a volume. */
   readonly perVolume?: number
+  /** Bytes of a chunk of the catalogue, of which two make a volume. */
+  readonly catalogueChunk?: number
   /** Chunks are found there first. */
   readonly uses?: readonly MadeRun[]
   /** The catalogue's text is changed before it is sealed. */
@@ -271,7 +273,11 @@ async function makeRun(archive: TestArchive, seal: Seal, options: RunOptions): P
     entries: entries.length,
     errors: entries.filter((e) => e.attributes.has("error")).length,
     bytes: entries.reduce((sum, e) => sum + e.size, 0),
-    catalogue: { bytes: text.length, sha256: sha256(text), chunks: [...cut(text, 500)].map((c) => catalogue.add(c)) },
+    catalogue: {
+      bytes: text.length,
+      sha256: sha256(text),
+      chunks: [...cut(text, options.catalogueChunk ?? 500)].map((c) => catalogue.add(c)),
+    },
   }
   const objects: Record<string, Uint8Array> = {
     [names.key]: await seal(encodeRunKey({ archive: id, source: SOURCE, run, key }), null),
