@@ -4,7 +4,7 @@
 import { BackupError } from "@backup-cloud/format"
 import { binaryOf } from "./armor.ts"
 import type { PrivateOpener } from "./doors.ts"
-import { type Ending, gather, gpgOutput, has } from "./gpg.ts"
+import { all, type Ending, gather, gpgOutput, has } from "./gpg.ts"
 import type { GpgHome } from "./home.ts"
 import { library, MOST_MESSAGE, policy, readSecretKey, withAllPackets } from "./js.ts"
 import { damaged, judgeOpening } from "./opening.ts"
@@ -30,24 +30,19 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes
 }
 
-function judge(object: string, ending: Ending): void {
-  if (ending.code === 0 || has(ending, "BEGIN_DECRYPTION") || isMissingKey(ending)) {
-    judgeOpening(ending, object, (cause) => noKey(object, cause))
-    return
-  }
-  throw new BackupError("unavailable", `${object}: the private key for it could not be used`, {
-    cause: ending.said,
-    hint: "check that the agent, the card and the PIN entry work, and that the PIN was not cancelled",
-  })
-}
-
-/** Libgpg-error's number for a missing secret key; the upper bits name the component. */
+/** libgpg-error's number for a missing secret key; the bits above 16 name the component. */
 const NO_SECKEY = 17
 
-/** Every error that was named is about a key that is not here; `NO_SECKEY` alone comes for cancelled PINs, too. */
-function isMissingKey(ending: Ending): boolean {
-  const errors = ending.status.filter((line) => line.keyword === "ERROR" && line.args[0] === "pkdecrypt_failed")
-  return has(ending, "NO_SECKEY") && errors.every((line) => (Number(line.args[1]) & 0xffff) === NO_SECKEY)
+function judge(object: string, ending: Ending): void {
+  const errors = all(ending, "ERROR").filter((line) => line.args[0] === "pkdecrypt_failed")
+  const unusable = errors.some((line) => (Number(line.args[1]) & 0xffff) !== NO_SECKEY)
+  if (unusable && !has(ending, "DECRYPTION_INFO")) {
+    throw new BackupError("unavailable", `${object}: the private key for it could not be used`, {
+      cause: ending.said,
+      hint: "check that the agent, the card and the PIN entry work, and that the PIN was not cancelled",
+    })
+  }
+  judgeOpening(ending, object, (cause) => noKey(object, cause))
 }
 
 /** @param home a person's, or a temporary one that a key was imported into */

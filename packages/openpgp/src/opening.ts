@@ -11,6 +11,6 @@ export function judgeOpening(ending: Ending, object: string, notOpened: (cause: 
   const whole = has(ending, "DECRYPTION_OKAY") && has(ending, "GOODMDC") && has(ending, "END_DECRYPTION")
   const contradicted = has(ending, "DECRYPTION_FAILED") || has(ending, "BADMDC")
   if (ending.code === 0 && whole && !contradicted) return
-  // Decryption begins once gpg has a session key: before it, the key was wrong; after it, the data.
-  throw has(ending, "BEGIN_DECRYPTION") ? damaged(object, ending.said) : notOpened(ending.said)
+  // gpg tells of the cipher once it has a session key: before that, the key was wrong; after it, the data.
+  throw has(ending, "DECRYPTION_INFO") ? damaged(object, ending.said) : notOpened(ending.said)
 }

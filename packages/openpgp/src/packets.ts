@@ -38,7 +38,7 @@ export interface Header {
   readonly tag: number
   /** Bytes of the header. */
   readonly size: number
-  /** Of the body, or of its first part. */
+  /** Of the body, or of its first part; `Infinity` for all that follows. */
   readonly length: number
   readonly partial: boolean
 }
@@ -70,7 +70,11 @@ function readHeader(bytes: Uint8Array, at: number): Header | null {
     return { tag, size: 1 + length.size, length: length.length, partial: length.partial }
   }
   const tag = (first >> 2) & 15
-  if ((first & 3) === 3) throw new Malformed(`a packet of tag ${tag} has no length`)
+  if ((first & 3) === 3) {
+    // Until the end of the file: so does gpg write compressed data, and nobody anything else that is of use here.
+    if (tag !== TAG.compressed) throw new Malformed(`a packet of tag ${tag} has no length`)
+    return { tag, size: 1, length: Infinity, partial: false }
+  }
   const size = 1 + 2 ** (first & 3)
   if (bytes.length < at + size) return null
   let length = 0
@@ -92,7 +96,7 @@ function onePacket(bytes: Uint8Array, start: number): Packet {
   const header = readHeader(bytes, start)
   if (header === null) throw new Malformed("ends within a packet header")
   const body = start + header.size
-  let end = body + header.length
+  let end = header.length === Infinity ? bytes.length : body + header.length
   let { partial } = header
   while (partial) {
     const next = newLength(bytes, end)
@@ -180,6 +184,7 @@ export async function splitSealed(message: AsyncIterable<Uint8Array>, object: st
     for (;;) {
       const header = naming(object, "tampered", () => readHeader(held, 0))
       if (header?.tag === TAG.sealedData && held.length > header.size) {
+        if (keys.length === 0) fail("has no key packet before its data")
         if (held[header.size] !== 1) fail("its data packet is not of version 1")
         return { keys, data: dataPacket(held, header, pieces, object), close }
       }

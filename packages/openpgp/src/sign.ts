@@ -24,7 +24,7 @@ function judgeSigning(fingerprint: string, ending: Ending): void {
   }
   const refused = all(ending, "INV_RECP")[0]
   if (refused !== undefined) {
-    throw new BackupError("refused", `cannot encrypt to ${refused.args[1] ?? "the certificate"}`, {
+    throw new BackupError("refused", "cannot encrypt to the certificate: no key in it can be used", {
       cause: ending.said,
     })
   }
