@@ -2,11 +2,11 @@
 
 import { writeFile } from "node:fs/promises"
 import { BackupError } from "@backup-cloud/format"
+import { iamPolicy } from "@backup-cloud/store"
 import { decodeProposal, publishPolicy } from "@backup-cloud/trust"
 import { type Command, Option } from "commander"
 import { readNamed } from "../files.ts"
 import type { Register } from "../program.ts"
-import { iamPolicy } from "../shim.ts"
 
 export function addPolicyCommands(root: Command, register: Register): void {
   const policy = root.command("policy").description("the signed policy, and rights in a cloud account")

@@ -1,1 +1,0 @@
-export const iamPolicy = (..._a: unknown[]): unknown => null
