@@ -257,6 +257,43 @@ test("receipts and keys: whatever was exchanged is found", async () => {
   await review(ask())
 })
 
+test("a run whose receipts differ in the key's check value is refused", async () => {
+  const root = `root-0002.gpg 5 ${sha256("root2")}`
+  const evidence = (check: string) => {
+    const two = { ...good.secondReceipt, number: 2, objects: [root], check }
+    return [plain(good.firstEvidence), plain(makeEvidence(world, good.secondKey, [good.secondReceipt, two]))]
+  }
+  await rejects(ask({ evidence: evidence(sha256("another")) }), /another check value/)
+  await review(ask({ evidence: evidence(good.secondReceipt.check) }))
+})
+
+test("policy numbers never fall from a run to the one that follows it", async () => {
+  const one = makePolicy(world)
+  const two = makePolicy(world, {
+    number: 2,
+    previous: sha256(policyBytes(one)),
+    recover: sha256("another recover.sh"),
+  })
+  const trust = makeTrust(world, [one, two])
+  const before = makeEvidence(world, good.firstKey, [makeReceipt(world, first, good.firstKey, { policy: 2 })])
+  const sums = before.sumsDigests[0] ?? ""
+  const following = (policy: number) => {
+    const uses = [{ run: first, sums, volumes: "2", catalogues: "1" }]
+    const receipt = { ...good.secondReceipt, policy, uses, previous: [`${first} ${sums}`] }
+    return [plain(before), plain(makeEvidence(world, good.secondKey, [receipt]))]
+  }
+  await rejects(ask({ trust, evidence: following(1) }), /names an older policy than run 20261122/)
+  await review(ask({ trust, evidence: following(2) }))
+})
+
+test("what was looked at before the signature is what was signed", async () => {
+  const other = requestCodec.encode(makeRequest(world, good, { reason: "another" }))
+  const verifier = { ...doors.verifier, message: () => Promise.resolve(other) }
+  const input = { request: ask(), administrator: world.who.admin.fingerprint, now, signal }
+  await assert.rejects(reviewRequest({ ...input, ledger: await newLedger(), verifier }), { fault: "refused" })
+  await reviewRequest({ ...input, ledger: await newLedger(), verifier: doors.verifier })
+})
+
 test("a source's key that was ended signs no later receipts", async () => {
   const ended = (until: string) => {
     const policy = makePolicy(world)
