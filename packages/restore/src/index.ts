@@ -2,9 +2,11 @@
 
 export * from "./catalogue.ts"
 export * from "./content.ts"
+export * from "./content.ts"
 export { openObject } from "./open.ts"
 export * from "./plan.ts"
 export * from "./release.ts"
 export * from "./request.ts"
 export * from "./restore.ts"
+export * from "./salvage.ts"
 export * from "./view.ts"
