@@ -134,7 +134,7 @@ const duplicity: Tool = {
 const pipe: Tool = {
   name: "tar|zstd|gpg",
   program: "zstd",
-  setup: (repository) => mkdirSync(repository),
+  setup: (repository) => { mkdirSync(repository); },
   backup: (repository, data) =>
     `tar -cf - -C ${data} . | zstd -3 -q | gpg --batch --yes --trust-model always -e -r holder --compress-algo none -o ${repository}/all.gpg`,
   verify: null,
