@@ -5,7 +5,12 @@ export default tseslint.config(
   ...tseslint.configs.strictTypeChecked.map((config) => ({ ...config, files: ["**/*.ts"] })),
   {
     files: ["**/*.ts"],
-    languageOptions: { parserOptions: { project: ["packages/*/tsconfig.json", "tsconfig.tests.json"], tsconfigRootDir: import.meta.dirname } },
+    languageOptions: {
+      parserOptions: {
+        project: ["packages/*/tsconfig.json", "tsconfig.tests.json"],
+        tsconfigRootDir: import.meta.dirname,
+      },
+    },
     rules: {
       // Numbers in messages are the usual case here, and an explicit String() adds nothing.
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
@@ -17,7 +22,14 @@ export default tseslint.config(
     files: ["**/*.test.ts"],
     rules: {
       // node:test's own `test` and `describe` return promises that the runner awaits.
-      "@typescript-eslint/no-floating-promises": ["error", { allowForKnownSafeCalls: [{ from: "package", name: ["test", "describe", "it", "suite"], package: "node:test" }] }],
+      "@typescript-eslint/no-floating-promises": [
+        "error",
+        {
+          allowForKnownSafeCalls: [
+            { from: "package", name: ["test", "describe", "it", "suite"], package: "node:test" },
+          ],
+        },
+      ],
       "@typescript-eslint/no-non-null-assertion": "off",
     },
   },

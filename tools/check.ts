@@ -23,9 +23,9 @@ const node = `${bin}/node`
 const steps: readonly Step[] = [
   { name: "build", command: ["tsc", "--build"] },
   { name: "types of the tests", command: ["tsc", "-p", "tsconfig.tests.json", "--noEmit"] },
-  { name: "format", command: ["biome", "format", "."] },
+  { name: "format", command: ["biome", "ci", "."] },
   { name: "lint", command: ["eslint", "."] },
-  { name: "dead code", command: ["knip"] },
+  { name: "dead code", command: ["knip", "--no-config-hints"] },
   { name: "licences", command: [node, "tools/licences.ts"] },
   { name: "npm audit", command: [node, "tools/audit.ts"], talks: true },
   { name: "programs the tests need", command: [node, "tools/prepare.ts"], talks: true },
