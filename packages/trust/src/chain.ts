@@ -9,6 +9,7 @@ import { ObjectError, type Problem, problemOf } from "./problems.ts"
 import { notFollowing } from "./proposal.ts"
 import { candidates, readObject, sha256 } from "./read.ts"
 import { brokenRule } from "./rules.ts"
+import { changedUncovered } from "./signature-form.ts"
 
 export interface ChainInput {
   readonly reader: ArchiveReader
@@ -99,6 +100,8 @@ async function readSigned(input: ChainInput, name: string): Promise<Uint8Array |
             why: "is not what was signed; a stored version of it is",
             version,
           })
+      const why = changedUncovered(signature.bytes, policy.bytes)
+      if (why !== null) problems.push({ fault: "tampered", object: signatureName, why })
       return policy.bytes
     }
     if (first.length === 0) first = [{ fault: "tampered", object: name, why: "is missing, and its signature is there" }]
@@ -126,6 +129,8 @@ async function checkCosignatures(
       const signature = await readObject(input.reader, object, input.signal)
       if (certificate === null || signature === null) continue
       await input.verifier.detached(signed, signature, certificate, object, input.signal)
+      const why = changedUncovered(signature, signed)
+      if (why !== null) input.problems.push({ fault: "tampered", object, why })
       counted++
     } catch (error) {
       if (isFault(error, "unavailable")) throw error

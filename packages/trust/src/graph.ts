@@ -7,7 +7,7 @@ import type { Problem } from "./problems.ts"
 import type { JudgedRun } from "./runs.ts"
 
 /** The runs that `run` names in `previous`, with the digest it names. */
-export function previousOf(run: JudgedRun): readonly { readonly run: string; readonly sums: string }[] {
+function previousOf(run: JudgedRun): readonly { readonly run: string; readonly sums: string }[] {
   return run.receipt.previous.map((line) => {
     const [id = "", sums = ""] = line.split(" ")
     return { run: id, sums }

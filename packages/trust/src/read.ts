@@ -53,7 +53,7 @@ export async function* candidates(reader: ArchiveReader, name: string, signal: A
 }
 
 /** Versions with bytes that can be asked for by name. None where the caller has no right to see versions. */
-export async function otherVersions(
+async function otherVersions(
   reader: ArchiveReader,
   name: string,
   signal: AbortSignal,

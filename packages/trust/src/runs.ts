@@ -8,6 +8,7 @@ import { chainOrder, checkReferences, headsOf } from "./graph.ts"
 import { type Commit, type CommitPlace, joinObjects, judgeCommit } from "./judge.ts"
 import { ObjectError, type Problem, problemOf } from "./problems.ts"
 import { candidates, sha256 } from "./read.ts"
+import { changedUncovered } from "./signature-form.ts"
 import type { Trust } from "./trust.ts"
 
 export interface JudgedRun {
@@ -192,6 +193,9 @@ function joined(source: string, run: string, commits: Commit[], arrived: Date, p
   }
 }
 
+/** The last time there is, for what has no known arrival: a key that was ended does not count then. */
+const LAST = 8.64e15
+
 /** The commit at `place`, from the current objects or older versions of them; `null` if there is no signature. */
 async function judgeStored(
   trust: Trust,
@@ -216,7 +220,8 @@ async function judgeStored(
       try {
         const receipt = await fittingReceipt(reader, receiptName, sums.bytes, signal)
         const bytes = { receipt: receipt.bytes, sums: sums.bytes, signature: signature.bytes }
-        const arrived = signature.version === null ? (listed ?? new Date(0)) : (signature.arrived ?? new Date(0))
+        const arrived =
+          signature.arrived ?? listed ?? (await reader.stat(signatureName, signal))?.arrived ?? new Date(LAST)
         const commit = await judgeCommit(trust, place, bytes, before, arrived, signal)
         const parts: [string, string | null][] = [
           [signatureName, signature.version],
@@ -231,6 +236,8 @@ async function judgeStored(
               why: "is not what was signed; a stored version of it is",
               version,
             })
+        const why = changedUncovered(signature.bytes, sums.bytes)
+        if (why !== null) problems.push({ fault: "tampered", object: signatureName, why })
         return { commit, arrived }
       } catch (error) {
         problemOf(error, sumsName)

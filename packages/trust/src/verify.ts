@@ -79,9 +79,7 @@ export async function verifyArchive(options: VerifyOptions): Promise<VerifyRepor
     const runs = await readRuns(trust, reader, source, signal, settings)
     sources.set(source, runs)
     note(...runs.problems, ...rolledBack(remembered, runs))
-    const objects = runs.runs.flatMap((run) => [...run.objects.values()])
-    const bytes = objects.reduce((sum, each) => sum + each.length, 0)
-    onEvent({ event: "source", source, runs: runs.runs.length, objects: objects.length, bytes })
+    onEvent({ event: "source", source, runs: runs.runs.length, ...sizeOf(runs) })
     total.runs += runs.runs.length
   }
 
@@ -107,6 +105,16 @@ export async function verifyArchive(options: VerifyOptions): Promise<VerifyRepor
 function knownSources(trust: Trust): string[] {
   const all = [...trust.policies.values()].flatMap((policy) => policy.sources.map((source) => source.name))
   return [...new Set(all)].sort()
+}
+
+function sizeOf({ runs }: SourceRuns): { objects: number; bytes: number } {
+  const size = { objects: 0, bytes: 0 }
+  for (const run of runs)
+    for (const { length } of run.objects.values()) {
+      size.objects++
+      size.bytes += length
+    }
+  return size
 }
 
 interface Wanted {

@@ -26,7 +26,7 @@ import {
   type Trust,
 } from "../src/index.ts"
 
-export const CREATED = "2026-11-20T08:00:00Z"
+const CREATED = "2026-11-20T08:00:00Z"
 export const signal: AbortSignal = new AbortController().signal
 
 export const digest = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
@@ -50,7 +50,7 @@ export const jsPerson: MakePerson = async (name, kind) => {
   return { name, certificate, signer: await jsSigner(key.secretKey) }
 }
 
-export interface TestCommit {
+interface TestCommit {
   readonly source: string
   readonly run: string
   readonly number?: number
