@@ -11,7 +11,7 @@ import { mkdir, open, readFile, rm } from "node:fs/promises"
 import { dirname } from "node:path"
 import { BackupError, FORMAT } from "@backup-cloud/format"
 
-export type Decision = "approve" | "deny" | "cosign"
+type Decision = "approve" | "deny" | "cosign"
 
 /** The highest sums of a run that were seen, as evidence against a rollback. */
 export interface SeenRun {

@@ -41,7 +41,7 @@ export function checkWants(
 }
 
 /** Base names, in order. */
-export function* wantedNames(want: Want): Generator<string> {
+function* wantedNames(want: Want): Generator<string> {
   if (want.root !== 0) yield names.root(want.root)
   for (const number of rangeNumbers(want.catalogues)) yield names.catalogue(number)
   for (const number of rangeNumbers(want.volumes)) yield names.volume(number)

@@ -29,7 +29,7 @@ export const second = "20261123T221500Z-22222222"
 /** The run key of a run. */
 export const keyOf = (run: string): string => (run === first ? "11" : run === second ? "22" : "00").repeat(32)
 
-export const people = ["admin", "anna", "bert", "olga", "otto", "pump", "stranger"] as const
+const people = ["admin", "anna", "bert", "olga", "otto", "pump", "stranger"] as const
 export type Person = (typeof people)[number]
 
 export interface World {
@@ -116,11 +116,6 @@ export function makeTrust(world: World, policies: readonly Policy[], cosigners: 
         files.set(`${name}.${who[cosigner].fingerprint}.sig`, gpg.detached(who[cosigner], bytes))
   }
   return [...files].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, bytes]) => ({ name, bytes: base64(bytes) }))
-}
-
-export interface RunParts {
-  readonly key: Uint8Array
-  readonly receipts: { receipt: Receipt; signer?: Person }[]
 }
 
 const object = (name: string, bytes: Uint8Array | string): ObjectRecord => ({
