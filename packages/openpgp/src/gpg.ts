@@ -89,6 +89,7 @@ export async function* runGpg(home: GpgHome, run: GpgRun, signal: AbortSignal): 
     const whole = result.code === 0 ? await fed : false
     signal.throwIfAborted()
     if (failures.length > 0) throw failures[0]
+    if (result.code === null) throw new BackupError("unavailable", "gpg was killed", { cause: result.said })
     run.judge(result)
     if (!whole)
       throw new BackupError("unavailable", "gpg ended before it had read all of its input", { cause: result.said })

@@ -15,7 +15,7 @@ export const MOST_MESSAGE = 64 * 1024 * 1024 + 65_536
  * S2K count byte of SKESKs: 1,088 bytes. gpg can't be told a smaller one (it takes 0 for "as slow as possible"), and
  * the passphrases have 256 bits already.
  */
-export const S2K_COUNT_BYTE = 1
+const S2K_COUNT_BYTE = 1
 
 export async function policy(pgp: Library): Promise<PartialConfig> {
   return {

@@ -34,7 +34,7 @@ export interface Packet {
 }
 
 /** A header, as far as `bytes` shows it; `null` if more bytes are needed; throws if it can't become a valid one. */
-export interface Header {
+interface Header {
   readonly tag: number
   /** Bytes of the header. */
   readonly size: number
@@ -147,7 +147,7 @@ export function checkSignatureFile(bytes: Uint8Array, object: string): void {
 }
 
 /** A packet before the data of a sealed message, whole. */
-export interface KeyPacket {
+interface KeyPacket {
   readonly tag: number
   readonly bytes: Uint8Array
   readonly body: Uint8Array

@@ -2,7 +2,7 @@
 // disposed of, because `verify` of an archive checks a hundred thousand signatures by a few keys.
 
 import { createHash } from "node:crypto"
-import { mkdir, rm } from "node:fs/promises"
+import { mkdtemp, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { BackupError } from "@backup-cloud/format"
 import type { Certificate, CertificateInfo, Verifier, VerifyOptions } from "./doors.ts"
@@ -50,11 +50,9 @@ export function gpgVerifier(home?: GpgHome): Verifier & AsyncDisposable {
     return own
   }
 
-  async function makeHome(bytes: Uint8Array, object: string, name: string): Promise<GpgHome> {
+  async function makeHome(bytes: Uint8Array, object: string): Promise<GpgHome> {
     const parent = await base()
-    const path = join(parent.path ?? "", `v-${name.slice(0, 16)}`)
-    await rm(path, { recursive: true, force: true })
-    await mkdir(path, { mode: 0o700 })
+    const path = await mkdtemp(join(parent.path ?? "", "v-"))
     const made: GpgHome = { ...parent, path }
     const judge = (ending: Ending): void => {
       const imported = all(ending, "IMPORT_OK")
@@ -69,7 +67,7 @@ export function gpgVerifier(home?: GpgHome): Verifier & AsyncDisposable {
     const name = createHash("sha256").update(bytes).digest("hex")
     const known = homes.get(name)
     if (known !== undefined) return known
-    const made = makeHome(bytes, object, name)
+    const made = makeHome(bytes, object)
     homes.set(name, made)
     made.catch(() => homes.delete(name))
     return made

@@ -249,6 +249,30 @@ test("signatures with SHA-1 or MD5 do not count", async () => {
   }
 })
 
+test("verifiers in one home do not disturb each other", async () => {
+  await using home = await openGpgHome()
+  const { certificate, secretKey } = await generateKey({ userId: "a", kind: "sign" })
+  const signature = await (await importedGpgSigner(home, secretKey)).detached(bytes("text"), signal)
+  await using one = gpgVerifier(home)
+  await one.detached(bytes("text"), signature, certificate, "file", signal)
+  const two = gpgVerifier(home)
+  await Promise.all([1, 2, 3].map(() => two.detached(bytes("text"), signature, certificate, "file", signal)))
+  await two[Symbol.asyncDispose]()
+  await one.detached(bytes("text"), signature, certificate, "file", signal)
+  await assert.rejects(one.detached(bytes("tent"), signature, certificate, "file", signal), { fault: "refused" })
+})
+
+test("a killed gpg says nothing about the signature", async () => {
+  await using dir = await folder()
+  await using real = await openGpgHome()
+  const program = join(dir.path, "gpg")
+  await writeFile(program, `#!/bin/sh\ncase $* in *--verify*) kill -9 $$ ;; esac\nexec gpg "$@"\n`, { mode: 0o755 })
+  const { certificate, secretKey } = await generateKey({ userId: "a", kind: "sign" })
+  const signature = await (await importedGpgSigner(real, secretKey)).detached(bytes("x"), signal)
+  await using verifier = gpgVerifier({ ...real, program })
+  await assert.rejects(verifier.detached(bytes("x"), signature, certificate, "file", signal), { fault: "unavailable" })
+})
+
 test("a message that gpg signed by hand, armoured and compressed, is read by both", async () => {
   await using home = await openGpgHome()
   const { certificate, secretKey } = await generateKey({ userId: "a", kind: "sign" })

@@ -6,7 +6,7 @@ import * as pgp from "openpgp"
 import { bytes } from "./doors.ts"
 
 const DAY = 86_400_000
-export const longAgo = new Date(Math.floor(Date.now() / 1000) * 1000 - 10 * DAY)
+const longAgo = new Date(Math.floor(Date.now() / 1000) * 1000 - 10 * DAY)
 /** When the expired key was good. */
 export const whenGood = new Date(longAgo.getTime() + DAY)
 
