@@ -13,13 +13,15 @@ class Archive:
         self.files = {"archive.json": p.document({"format": p.FORMAT, "type": "archive", "archive": archive_id, "created": "2026-01-01T00:00:00Z"})}
         admin = people["admin"]
         self.files[f"config/admin/{admin.fingerprint}.asc"] = admin.certificate
-        for folder, names in (("public-keys", ("anna", "boris")), ("operators", ("olga",)), ("sources", ("files",))):
+        for folder, names in (("operators", ("olga",)), ("sources", ("files",))):
             for name in names:
                 self.files[f"config/{folder}/{people[name].file}"] = people[name].certificate
 
     def policy(self, number, holders=("anna", "boris"), release="any", cosigned=(), signed_by="admin", change=lambda policy: policy):
         people, admin = self.people, self.people["admin"]
         before = self.files.get(f"config/policy-{number - 1:06d}.json")
+        for name in holders:
+            self.files[f"config/public-keys/{people[name].file}"] = people[name].certificate
         standing = lambda name, since="2026-01-01T00:00:00Z": {"name": name, **people[name].pinned(), "status": "present", "since": since}
         policy = change({
             "format": p.FORMAT, "type": "policy", "archive": self.id, "number": number, "created": f"2026-01-01T0{number}:00:00Z",

@@ -129,7 +129,7 @@ def good_entries():
         file("sparse", b"\0" * 600_000 + b"end", attributes={"sparse": b"1"}), file("zeros", b"\0" * 4_096),
         entry("l", "link", mode=0o777, link=b"plain.txt"), entry("l", "dangling", mode=0o777, link=b"/no/such\nfile \xff"), entry("l", "link-dash", mode=0o777, link=b"-"),
         entry("l", b"names/link to dir", mode=0o777, link=b"../empty-dir", mtime="1111111111.111111111"),
-        entry("h", "plain-again", mode=0o640, link=b"plain.txt"), entry("h", "zz-hard-link", mode=0o777, link=b"link"), entry("h", b"names/zz hard", link=b"names/new\nline"),
+        entry("h", "zz-plain-again", mode=0o640, link=b"plain.txt"), entry("h", "zz-hard-link", mode=0o777, link=b"link"), entry("h", b"names/zz hard", link=b"names/new\nline"),
         entry("p", "fifo", mode=0o600), entry("s", "socket", mode=0o755), entry("h", "zz-fifo", mode=0o600, link=b"fifo"),
         entry("b", "block", mode=0o660, attributes={"device": b"7,200"}), entry("c", "char", mode=0o666, attributes={"device": b"1,3"}),
         file("xattrs", b"with attributes", attributes={"xattr.user.comment": b"a = b\n", "acl": b"user::rw-\n", "x-later": b"kept", "x-empty": b""}),
@@ -158,7 +158,7 @@ def good(home, people):
     run.commit(second[:12] + second[-1:] + [e for e in second[12:] if e["path"] == b"names"], outcome="checkpoint", previous=[A])
     second.append(file("zz-newer", noise(b"newer", 700)))
     run.commit(second, previous=[A])
-    third = [e for e in second if e["path"] not in (b"plain.txt", b"plain-again")] + [
+    third = [e for e in second if e["path"] not in (b"plain.txt", b"zz-plain-again")] + [
         file("plain.txt", b"changed\n"), file("changing", b"as far as it was read", attributes={"error": b"changed"}),
         entry("f", "unreadable", None, mode=0o600, attributes={"error": b"EACCES"}), directory("closed", mode=0o700, attributes={"error": b"EACCES"}),
         entry("u", "gone", mode=0, mtime="0.000000000", attributes={"error": b"ENOENT"})]
