@@ -4,9 +4,10 @@
 import { archiveCodec, BackupError, FORMAT, isFault, names, type Policy, policyCodec } from "@backup-cloud/format"
 import type { CertificateInfo, Verifier } from "@backup-cloud/openpgp"
 import type { ArchiveReader, ArchiveWriter } from "@backup-cloud/store"
-import { certificatePath, needsCosign } from "./policy.ts"
+import { type Change, certificatePath, needsCosign, nextPolicy, policyDigest } from "./policy.ts"
 import { judgeProposal, type Proposal } from "./proposal.ts"
 import { readObject, sha256 } from "./read.ts"
+import type { Trust } from "./trust.ts"
 
 export interface Publishing {
   readonly store: ArchiveReader & ArchiveWriter
@@ -51,6 +52,23 @@ export async function createArchive(publishing: Publishing, start: ArchiveStart)
   for (const [name, bytes] of start.files) await createSame(store, name, bytes, signal)
   await createSame(store, `config/admin/${administrator.fingerprint}.asc`, administrator.bytes, signal)
   await publishPolicy(publishing)
+}
+
+/**
+ * The policy after the one in force. Where such a change was interrupted and its policy lies unsigned, that very policy,
+ * so that doing the same again finishes it: a number can't be written twice. Throws `conflict` if it is another change,
+ * which nobody should sign unseen.
+ * @param created time, as the format writes it
+ */
+export function policyAfter(trust: Trust, created: string, ...changes: readonly Change[]): Policy {
+  if (trust.unfinished === null) return nextPolicy(trust.policy, created, ...changes)
+  const name = names.policy(trust.policy.number + 1)
+  const begun = policyCodec.decode(trust.unfinished, name)
+  const after = nextPolicy(trust.policy, begun.created, ...changes)
+  if (policyDigest(after) === sha256(trust.unfinished)) return after
+  throw new BackupError("conflict", `${name}: another change was begun and never signed; nothing was changed`, {
+    hint: "do that change again to finish it, or read the file and publish it as it is if it is yours",
+  })
 }
 
 async function checkBefore(store: ArchiveReader, before: Policy, signal: AbortSignal): Promise<void> {

@@ -12,6 +12,7 @@ import {
   judgeProposal,
   memoryInMemory,
   nextPolicy,
+  policyAfter,
   proposePolicy,
   publishPolicy,
   retireHolder,
@@ -269,6 +270,24 @@ test("publishing can break off after any write; nothing is in force until it is 
     }
     assert.equal(trust.unfinished !== null, writes === 2)
   }
+})
+
+test("a change that was interrupted before its signature is finished by doing it again, and by nothing else", async () => {
+  const archive = await withThree()
+  const weekly = setSource("docs", { schedule: "weekly" })
+  const left = nextPolicy((await archive.load()).policy, "2026-11-23T08:00:00Z", weekly)
+  await archive.replace("config/policy-000004.json", policyCodec.encode(left))
+  const trust = await archive.load({ strict: true })
+  assert.equal(trust.policy.number, 3)
+  const monthly = setSource("docs", { schedule: "monthly" })
+  assert.throws(() => policyAfter(trust, "2026-11-24T08:00:00Z", monthly), { fault: "conflict" })
+  const after = policyAfter(trust, "2026-11-24T08:00:00Z", weekly)
+  const proposal = await proposePolicy(trust.policy, after, new Map(), archive.admin.signer, signal)
+  const publishing = { store: archive.store, administrator: archive.admin.certificate, verifier: archive.verifier }
+  await publishPolicy({ ...publishing, proposal, signal })
+  const finished = await archive.load({ strict: true })
+  assert.equal(finished.policy.number, 4)
+  assert.equal(policyAfter(finished, "2026-11-24T08:00:00Z", monthly).number, 5)
 })
 
 test("a number that another policy took is a conflict", async () => {
