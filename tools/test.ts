@@ -28,9 +28,12 @@ export interface Counts {
 type RunnerEvent =
   | { readonly type: "test:stdout" | "test:stderr"; readonly data: { readonly message: string } }
   | { readonly type: "test:complete"; readonly data: Completed }
+  | { readonly type: "test:fail"; readonly data: Completed }
 
 interface Completed {
   readonly name: string
+  /** Absent of what is no test: a hook of the whole file. */
+  readonly testId?: number
   readonly file?: string
   /** The test file, for the tests inside it; absent for the file as a whole. */
   readonly entryFile?: string
@@ -60,6 +63,7 @@ function failure(out: (line: string) => void, name: string, why: unknown): void 
 export async function runFiles(files: readonly string[], out: (line: string) => void): Promise<Counts> {
   const counts = { passed: 0, failed: 0 }
   const byFile = new Map(files.map((file) => [file, { passed: 0, failed: 0 }]))
+  const done = new Set<string>()
   const fail = (file: string, name: string, why: unknown): void => {
     failure(out, `${relative(root, file)}: ${name}`, why)
     counts.failed++
@@ -74,6 +78,9 @@ export async function runFiles(files: readonly string[], out: (line: string) => 
   })
   for await (const event of stream as AsyncIterable<RunnerEvent>) {
     if (event.type === "test:stdout" || event.type === "test:stderr") out(event.data.message.trimEnd())
+    // A failed hook of a whole file is reported this way only, and the process ends with status 0.
+    if (event.type === "test:fail" && event.data.testId === undefined)
+      fail(event.data.entryFile ?? event.data.name, "a hook of the file", event.data.details.error)
     // Unlike `test:pass` and `test:fail`, `test:complete` comes as things happen, so a file's line follows its tests.
     if (event.type !== "test:complete") continue
     const { name, details, entryFile } = event.data
@@ -90,9 +97,11 @@ export async function runFiles(files: readonly string[], out: (line: string) => 
       entry.passed++
     }
   }
+  for (const file of files) if (!done.has(file)) fail(file, "the file", "was not run")
   return counts
 
   function fileDone(file: string, details: Completed["details"]): void {
+    done.add(file)
     const entry = byFile.get(file) ?? { passed: 0, failed: 0 }
     if (!details.passed && entry.failed === 0) fail(file, "the process of this file failed", details.error)
     else if (entry.passed + entry.failed === 0) fail(file, "the file", "holds no test")
