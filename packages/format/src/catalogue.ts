@@ -167,7 +167,7 @@ function checkEntry(entry: CatalogueEntry, line: string): void {
 
 /**
  * Reads catalogue text that arrives in pieces. Each entry is yielded once all its chunk lines were read. Checks the
- * order, parents, hard link targets and that chunk lengths add up; throws `tampered`.
+ * order, parents, that hard links point back and that chunk lengths add up; throws `tampered`.
  */
 export async function* readCatalogue(
   pieces: AsyncIterable<Uint8Array>,
@@ -192,7 +192,10 @@ export async function* readChunkLines(pieces: AsyncIterable<Uint8Array>): AsyncG
   for await (const line of lines(pieces)) if (line.startsWith("+")) yield parseChunkLine(line)
 }
 
-/** What spans entries: order, parents, hard links, sums of lengths. Memory: the linked-to paths and the open directories. */
+/**
+ * What spans entries: order, parents, sums of lengths; that a hard link points back in the order, not that its target is
+ * there: that would take all paths in memory, and a target finds it out. Memory: the open directories.
+ */
 class OrderCheck {
   #before: string | null = null
   #open: string[] = []
