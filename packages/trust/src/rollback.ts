@@ -3,7 +3,7 @@
 
 import { names } from "@backup-cloud/format"
 import type { Memory, TrustMemory } from "./memory.ts"
-import type { Problem } from "./problems.ts"
+import { type Problem, problemError, worst } from "./problems.ts"
 import type { SourceRuns } from "./runs.ts"
 
 /** What of the remembered is not there any more, as `alarm`. */
@@ -21,18 +21,30 @@ export function rolledBack(memory: Memory | null, { source, runs }: SourceRuns):
 }
 
 /**
- * Remembers the heads of these sources. A source whose runs are broken or were rolled back keeps what was remembered of it, so that the alarm
- * does not fall silent by itself.
+ * Compares with what is remembered, then remembers the heads of these sources. Throws `alarm`, naming the object, if
+ * one was rolled back; call it before anything is built on these runs.
  */
 export async function rememberRuns(home: TrustMemory, all: readonly SourceRuns[]): Promise<void> {
+  const alarm = worst(await keepHeads(home, all))
+  if (alarm !== null)
+    throw problemError(alarm, "keep the archive as it is, and find out who put back an older state of it")
+}
+
+/**
+ * Remembers the heads and gives what was rolled back. A source of which that can be said, or whose runs are broken, keeps
+ * what was remembered of it, so that the alarm does not fall silent by itself.
+ */
+export async function keepHeads(home: TrustMemory, all: readonly SourceRuns[]): Promise<Problem[]> {
   const memory = await home.read()
-  if (memory === null) return
-  const fresh = all.filter((runs) => runs.broken.length === 0 && rolledBack(memory, runs).length === 0)
-  const heads = Object.fromEntries(
-    fresh.map(({ source, heads: now }) => [
-      source,
-      now.map(({ run, number, sumsDigest }) => ({ run, number, sums: sumsDigest })),
-    ]),
-  )
-  await home.write({ ...memory, heads: { ...memory.heads, ...heads } })
+  if (memory === null) return []
+  const heads = { ...memory.heads }
+  const alarms: Problem[] = []
+  for (const runs of all) {
+    const gone = rolledBack(memory, runs)
+    alarms.push(...gone)
+    if (gone.length > 0 || runs.broken.length > 0) continue
+    heads[runs.source] = runs.heads.map(({ run, number, sumsDigest }) => ({ run, number, sums: sumsDigest }))
+  }
+  await home.write({ ...memory, heads })
+  return alarms
 }

@@ -18,7 +18,7 @@ import { usedObjects } from "./graph.ts"
 import type { TrustMemory } from "./memory.ts"
 import { type Problem, problemOf } from "./problems.ts"
 import { hashObject, intactVersion } from "./read.ts"
-import { rememberRuns, rolledBack } from "./rollback.ts"
+import { keepHeads } from "./rollback.ts"
 import { type JudgedRun, type RunsOptions, readRuns, type SourceRuns } from "./runs.ts"
 import type { Trust } from "./trust.ts"
 
@@ -72,13 +72,12 @@ export async function verifyArchive(options: VerifyOptions): Promise<VerifyRepor
   }
   note(...trust.problems, ...(await unsignedObjects(options)))
 
-  const remembered = await options.memory.read()
   const sources = new Map<string, SourceRuns>()
   const settings = { width: options.width, ...(options.expired === undefined ? {} : { expired: options.expired }) }
   for (const source of knownSources(trust)) {
     const runs = await readRuns(trust, reader, source, signal, settings)
     sources.set(source, runs)
-    note(...runs.problems, ...rolledBack(remembered, runs))
+    note(...runs.problems, ...(await keepHeads(options.memory, [runs])))
     onEvent({ event: "source", source, runs: runs.runs.length, ...sizeOf(runs) })
     total.runs += runs.runs.length
   }
@@ -97,7 +96,6 @@ export async function verifyArchive(options: VerifyOptions): Promise<VerifyRepor
   ))
     note(absence)
 
-  await rememberRuns(options.memory, [...sources.values()])
   return { ...total, problems }
 }
 

@@ -9,6 +9,8 @@ import {
   memoryInMemory,
   ObjectError,
   type Problem,
+  readRuns,
+  rememberRuns,
   type TrustMemory,
   type VerifyOptions,
   type VerifyReport,
@@ -183,8 +185,14 @@ for (const [kind, open] of stores) {
     assert.deepEqual(found(await verify(archive, {}, home)), [`alarm ${at(C, "")}`])
     assert.deepEqual(found(await verify(archive, {}, home)), [`alarm ${at(C, "")}`], "it stays one")
     assert.deepEqual(found(await verify(archive)), [], "without memory it cannot be seen")
+    const remember = async () => {
+      const runs = await readRuns(await archive.load({ home }), archive.store, "docs", signal)
+      await rememberRuns(home, [runs])
+    }
+    await assert.rejects(remember(), { fault: "alarm", object: at(C, "") })
     for (const [name, bytes] of saved) await archive.replace(name, bytes)
     assert.deepEqual(found(await verify(archive, {}, home)), [])
+    await remember()
   })
 }
 
