@@ -134,7 +134,9 @@ const duplicity: Tool = {
 const pipe: Tool = {
   name: "tar|zstd|gpg",
   program: "zstd",
-  setup: (repository) => { mkdirSync(repository); },
+  setup: (repository) => {
+    mkdirSync(repository)
+  },
   backup: (repository, data) =>
     `tar -cf - -C ${data} . | zstd -3 -q | gpg --batch --yes --trust-model always -e -r holder --compress-algo none -o ${repository}/all.gpg`,
   verify: null,
@@ -202,7 +204,7 @@ function show(results: Results, stored: ReadonlyMap<string, number>): void {
 try {
   const data = makeData(join(place, "data"), Number(values.mib))
   const tools = [backupCloud, restic, borg, duplicity, pipe].filter((tool) => {
-    const there = tool === backupCloud || spawnSync(tool.program, ["--version"]).status === 0
+    const there = tool === backupCloud || spawnSync("sh", ["-c", `command -v ${tool.program}`]).status === 0
     if (!there) process.stdout.write(`${tool.name}: not measured, it is not installed\n`)
     return there
   })

@@ -375,7 +375,7 @@ function lastRuns(runs: readonly JudgedRun[]): JudgedRun[] {
 }
 
 /** Totals are told only as powers of two; 0 stays 0. */
-export function roundUp(total: number): number {
+function roundUp(total: number): number {
   return total === 0 ? 0 : 2 ** Math.ceil(Math.log2(total))
 }
 

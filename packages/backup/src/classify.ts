@@ -49,7 +49,7 @@ export class Listing {
 }
 
 /** Whether a file has not changed since `before`: size, both times and inode are the same, and it was whole then. */
-export function isUnchanged(entry: SourceEntry, before: CatalogueEntry): boolean {
+function isUnchanged(entry: SourceEntry, before: CatalogueEntry): boolean {
   const { attributes } = entry
   return (
     before.type === "f" &&

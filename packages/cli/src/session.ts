@@ -35,6 +35,7 @@ export class Session implements AsyncDisposable {
   readonly config: Config
   #home: Promise<GpgHome> | null = null
   #store: Promise<Store> | null = null
+  #verifier: Promise<Verifier & AsyncDisposable> | null = null
 
   private constructor(io: Io, globals: Globals, config: Config) {
     this.io = io
@@ -47,6 +48,7 @@ export class Session implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#verifier !== null) await (await this.#verifier)[Symbol.asyncDispose]()
     const home = this.#home
     if (home !== null) await (await home)[Symbol.asyncDispose]()
   }
@@ -94,7 +96,7 @@ export class Session implements AsyncDisposable {
   }
 
   async verifier(): Promise<Verifier> {
-    return gpgVerifier(await this.gpgHome())
+    return await (this.#verifier ??= this.gpgHome().then((home) => gpgVerifier(home)))
   }
 
   /** The keyring of the person who runs this: their GNUPGHOME. */
