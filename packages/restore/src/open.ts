@@ -8,8 +8,14 @@ import type { Located, RunReader } from "./view.ts"
 /**
  * The plaintext of an object, whole. Throws `refused` if no release opens it, `incomplete` if it is not there,
  * `tampered` if it is not what it must be.
+ * @param allocate where the plaintext goes, so that room can be used again: the result is the beginning of it
  */
-export async function openObject(view: RunReader, wanted: Located, signal: AbortSignal): Promise<Buffer> {
+export async function openObject(
+  view: RunReader,
+  wanted: Located,
+  signal: AbortSignal,
+  allocate: (length: number) => Buffer = (length) => Buffer.allocUnsafeSlow(length),
+): Promise<Buffer> {
   const passphrase = view.secrets.passphraseFor(wanted.run, wanted.base)
   if (passphrase === null) {
     throw new BackupError("refused", `${wanted.name}: no release given opens it`, {
@@ -18,7 +24,7 @@ export async function openObject(view: RunReader, wanted: Located, signal: Abort
   }
   const sealed = await fetchObject(view.reader, wanted, signal)
   // Nothing is compressed within, so the plaintext is shorter than the message.
-  const plain = Buffer.allocUnsafeSlow(wanted.record.length)
+  const plain = allocate(wanted.record.length)
   let length = 0
   try {
     for await (const piece of view.opener.open(drained(sealed), passphrase, signal)) {

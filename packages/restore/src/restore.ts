@@ -113,6 +113,7 @@ class Work {
   readonly #state: Uint8Array
   readonly #lost: string[] = []
   readonly #problems: TargetProblem[] = []
+  readonly #room = new Room()
   #files = 0
   #bytes = 0
   #resumed = 0
@@ -156,8 +157,7 @@ class Work {
     const { plan, view, signal } = this.#options
     const needed = plan.volumes.filter((v) => v.places.some((file) => this.#state[file] === 0))
     this.#volumes = plan.volumes.length - needed.length
-    // Two at once: while one is written, the next is fetched and opened.
-    for await (const { need, plain } of inOrder(needed, 2, signal, (need, s) => this.#open(view, need, s))) {
+    for await (const { need, plain } of inOrder(needed, WIDTH, signal, (need, s) => this.#open(view, need, s))) {
       await this.#writeVolume(need, plain)
       this.#volumes++
       this.#report()
@@ -167,7 +167,10 @@ class Work {
   async #open(view: RunReader, need: VolumeNeed, signal: AbortSignal): Promise<{ need: VolumeNeed; plain: Opened }> {
     try {
       const located = locate(view, "volume", need.run, need.volume)
-      return { need, plain: { bytes: await openObject(view, located, signal), name: located.name } }
+      return {
+        need,
+        plain: new Plain(await openObject(view, located, signal, this.#room.take), located.name, this.#room),
+      }
     } catch (error) {
       return { need, plain: this.#forgiven(error) }
     }
@@ -183,8 +186,7 @@ class Work {
   async #writeVolume(need: VolumeNeed, opened: Opened): Promise<void> {
     let chunks: Map<string, Buffer> | BackupError
     try {
-      if (opened instanceof BackupError) chunks = opened
-      else chunks = new Map((await unpackVolume(opened.bytes, opened.name)).map((m) => [m.id, m.bytes]))
+      chunks = opened instanceof BackupError ? opened : await opened.unpack()
     } catch (error) {
       chunks = this.#forgiven(error)
     }
@@ -315,8 +317,46 @@ class Work {
   }
 }
 
-type Opened = { readonly bytes: Buffer; readonly name: string } | BackupError
+/** Room for plaintexts of 64 MiB, used again: left to the garbage collector it would grow to several times as much. */
+class Room {
+  readonly #free: ArrayBuffer[] = []
 
+  readonly take = (length: number): Buffer => {
+    const fitting = this.#free.findIndex((room) => room.byteLength >= length)
+    const [room = new ArrayBuffer(length)] = fitting < 0 ? [] : this.#free.splice(fitting, 1)
+    return Buffer.from(room, 0, length)
+  }
+
+  give(bytes: Buffer): void {
+    this.#free.push(bytes.buffer as ArrayBuffer)
+    if (this.#free.length > WIDTH) this.#free.shift()
+  }
+}
+
+/** The plaintext of a volume, until it is unpacked. */
+class Plain {
+  readonly #bytes: Buffer
+  readonly #name: string
+  readonly #room: Room
+
+  constructor(bytes: Buffer, name: string, room: Room) {
+    this.#bytes = bytes
+    this.#name = name
+    this.#room = room
+  }
+
+  /** Its chunks by id. Once. */
+  async unpack(): Promise<Map<string, Buffer>> {
+    const members = await unpackVolume(this.#bytes, this.#name)
+    this.#room.give(this.#bytes)
+    return new Map(members.map((m) => [m.id, m.bytes]))
+  }
+}
+
+type Opened = Plain | BackupError
+
+/** While one volume is written, the next is fetched and opened. */
+const WIDTH = 2
 const EMPTY = hash("sha256", "")
 
 const shown = (path: string): string => escapeControl(fromByteString(path))

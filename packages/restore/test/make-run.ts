@@ -47,7 +47,7 @@ export const sha256 = (bytes: Uint8Array | string): string => createHash("sha256
 /** An entry with its content; times, owner and mode may be left out. */
 export type TestEntry = Partial<CatalogueEntry> & Pick<CatalogueEntry, "type" | "path"> & { content?: Uint8Array }
 
-export function testEntry(given: TestEntry): CatalogueEntry & { content: Uint8Array } {
+function testEntry(given: TestEntry): CatalogueEntry & { content: Uint8Array } {
   const content = given.content ?? new Uint8Array(0)
   return {
     mode: given.type === "d" ? 0o755 : 0o644,
@@ -105,8 +105,10 @@ export interface World extends TestArchive {
   damage(run: MadeRun, base: string, how: "flip" | "cut" | "remove"): Promise<void>
 }
 
+const FRAME = 1_048_576
+
 /** A tar archive of chunks by id, as a volume's plaintext has it. */
-export async function volumeOf(chunks: ReadonlyMap<string, Uint8Array>): Promise<Buffer> {
+async function volumeOf(chunks: ReadonlyMap<string, Uint8Array>): Promise<Buffer> {
   const tar = Buffer.alloc([...chunks.values()].reduce((sum, c) => sum + memberSize(c.length), TAR_END))
   let at = 0
   for (const [id, bytes] of chunks) {
@@ -114,8 +116,11 @@ export async function volumeOf(chunks: ReadonlyMap<string, Uint8Array>): Promise
     tar.set(bytes, at + BLOCK)
     at += memberSize(bytes.length)
   }
-  const frame = await compressFrame(tar)
-  return Buffer.concat([frame, padding(frame.length)])
+  const frames: Buffer[] = []
+  for (let cutAt = 0; cutAt < tar.length; cutAt += FRAME)
+    frames.push(await compressFrame(tar.subarray(cutAt, cutAt + FRAME)))
+  const length = frames.reduce((sum, frame) => sum + frame.length, 0)
+  return Buffer.concat([...frames, padding(length)])
 }
 
 /** An archive in a directory, with a source, two holders and an operator. */
