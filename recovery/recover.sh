@@ -36,7 +36,8 @@ while [ $# -gt 0 ]; do
     --admin) [ $# -gt 1 ] || usage; admin=$2; shift ;;
     --passphrases)
       [ $# -gt 1 ] || usage
-      part=$(cat "$2") || die 10 "cannot read $2"
+      # Opening standard input by its name fails where it is a socket.
+      case $2 in - | /dev/stdin) part=$(cat) ;; *) part=$(cat <"$2") ;; esac || die 10 "cannot read $2"
       # A mark before each document, so that several releases can be told apart.
       releases="$releases$part$nl#$nl"; shift ;;
     --set-id) set_id=1 ;;
@@ -306,7 +307,7 @@ if [ -f "$archive/backup/$source/$run/SHA256SUMS-$(printf '%04d' $((top + 2))).s
 own_policy=$(member "$own/1" policy)
 awk -F '\t' '$1 == "previous" { print $2 }' <"$own/1" >"$stage/previous"
 while read -r earlier _ <&3; do
-  [ -d "$archive/backup/$source/$earlier" ] || { say "note: the run before, $earlier, is not in this copy"; continue; }
+  [ -f "$archive/backup/$source/$earlier/SHA256SUMS-0001.sig" ] || { say "note: the run before, $earlier, is not in this copy"; continue; }
   load_run "$earlier"
   [ $top -gt 0 ] || { bad "the run before, $earlier"; continue; }
   [ "$(member "$stage/run/$earlier/$top" policy)" -le "$own_policy" ] || die 31 "run $run names a lower policy than the run before, $earlier"
@@ -362,9 +363,9 @@ intact() {
   line=$(awk -v base="$2" '$1 == base' <"$stage/run/$1/objects")
   what=backup/$source/$1/$2 file=$archive/backup/$source/$1/$2
   [ -n "$line" ] || { if [ -s "$stage/run/$1/objects" ]; then bad "$what: no receipt names it"; else lack "$what"; fi; return 1; }
+  printf '%s %s\n' "$1" "$2" >>"$stage/looked-at"
   [ -f "$file" ] || { lack "$what"; return 1; }
   digest=${line#* } length=${digest%% *} digest=${digest#* }
-  printf '%s %s\n' "$1" "$2" >>"$stage/looked-at"
   length_is "$file" "$length" && [ "$(digest_of "$file")" = "${digest%% *}" ] || { bad "$what: not the bytes of the receipt"; return 1; }
 }
 # Decrypts object $2 of run $1, once its digest is right, to file $3.
