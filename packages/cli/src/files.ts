@@ -2,6 +2,7 @@
 
 import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { basename, join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { BackupError, expectName } from "@backup-cloud/format"
 import type { CertificateInfo } from "@backup-cloud/openpgp"
 import type { Session } from "./session.ts"
@@ -84,4 +85,9 @@ export async function readSecrets(session: Session, name: string): Promise<Sourc
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return null
     throw error
   }
+}
+
+/** `recover.sh` or `RECOVER.txt`, as archives get them. */
+export async function recoveryFile(name: string): Promise<Uint8Array> {
+  return await readFile(fileURLToPath(import.meta.resolve(`@backup-cloud/recovery/${name}`)))
 }

@@ -11,7 +11,7 @@ import {
   certificatePath,
   encodeProposal,
   needsCosign,
-  nextPolicy,
+  policyAfter,
   proposePolicy,
   publishPolicy,
 } from "@backup-cloud/trust"
@@ -34,8 +34,9 @@ export async function changePolicy(
   out: string | undefined,
 ): Promise<"published" | "proposed"> {
   const trust = await session.trust()
+  for (const { name, certificate } of certificates) warnOfExpiry(session, name, certificate)
   const { signal, now } = session.io
-  const after = nextPolicy(trust.policy, timeText(now()), ...changes)
+  const after = policyAfter(trust, timeText(now()), ...changes)
   const bytes = new Map<string, Uint8Array>()
   for (const { role, name, certificate } of certificates) {
     bytes.set(certificatePath(role, certificateFile(name, certificate)), certificate.bytes)
@@ -71,4 +72,12 @@ export async function changePolicy(
   session.say(`Policy ${after.number} is in force.`)
   session.event({ event: "published", policy: after.number })
   return "published"
+}
+
+/** A key that ends takes with it what it should still vouch for; policies end keys, not dates. */
+export function warnOfExpiry(session: Session, name: string, { expires }: CertificateInfo): void {
+  if (expires === null) return
+  session.note(
+    `WARNING: the key of ${name} ends on ${expires.toISOString().slice(0, 10)}; the policy, not a date, should end a key`,
+  )
 }

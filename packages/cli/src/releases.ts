@@ -1,9 +1,17 @@
 // From release files on the command line to a run whose contents can be read.
 
-import type { CatalogueEntry, Root } from "@backup-cloud/format"
+import type { BackupError, CatalogueEntry, Root } from "@backup-cloud/format"
 import { gpgPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
 import { gpgPrivateOpener } from "@backup-cloud/openpgp/open-private"
-import { catalogueEntries, mergedSecrets, openRelease, openRoot, type RunReader, usedRuns } from "@backup-cloud/restore"
+import {
+  catalogueEntries,
+  mergedSecrets,
+  openRelease,
+  openRoot,
+  type RunReader,
+  salvagedEntries,
+  usedRuns,
+} from "@backup-cloud/restore"
 import { readNamed } from "./files.ts"
 import { type ChosenRun, chooseRun } from "./run-name.ts"
 import type { Session } from "./session.ts"
@@ -11,8 +19,10 @@ import type { Session } from "./session.ts"
 export interface OpenRun extends ChosenRun {
   readonly view: RunReader
   readonly root: Root
-  /** The catalogue's entries; may be read again. */
+  /** The catalogue's entries; may be read again. When salvaging, those that can be had. */
   entries(): AsyncIterable<CatalogueEntry>
+  /** When salvaging: what of the catalogue could not be had, a sentence each. */
+  readonly holes: ReadonlySet<string>
 }
 
 /** Opens a run with releases. Throws as `openRelease`, and if none of them opens the catalogue. */
@@ -52,5 +62,10 @@ export async function openRun(
     runs: usedRuns(run, all.runs, salvage),
   }
   const root = await openRoot(view, signal)
-  return { ...chosen, view, root, entries: () => catalogueEntries(view, root, signal) }
+  const holes = new Set<string>()
+  const onHole = (error: BackupError): void => {
+    holes.add(error.message)
+  }
+  const entries = () => (salvage ? salvagedEntries(view, root, onHole, signal) : catalogueEntries(view, root, signal))
+  return { ...chosen, view, root, entries, holes }
 }

@@ -24,8 +24,9 @@ export async function chooseRun(
   }
   const trust = await session.trust()
   const all = await session.runs(trust, source)
-  const run = selectRun(all, which, options)
+  // Before choosing, so that a run that was taken away is an alarm and not merely unknown.
   await rememberRuns(session.memory, [all])
+  const run = selectRun(all, which, options)
   if (run.receipt.outcome !== "complete") {
     session.note(
       `WARNING: ${source}@${run.run} is ${run.receipt.outcome}: it lacks ${run.receipt.errors.join(", ") || "what came after the interruption"}.`,

@@ -1,8 +1,6 @@
 // init and trust: where an archive begins, and where a machine begins to believe it.
 
 import { createHash } from "node:crypto"
-import { readFile } from "node:fs/promises"
-import { fileURLToPath } from "node:url"
 import { BackupError, expectName, timeText } from "@backup-cloud/format"
 import type { CertificateInfo } from "@backup-cloud/openpgp"
 import { exportCertificate } from "@backup-cloud/openpgp/keygen"
@@ -18,8 +16,9 @@ import {
 } from "@backup-cloud/trust"
 import type { Command } from "commander"
 import { changeConfig } from "../config.ts"
-import { enrolledName, readCertificate, readNamed } from "../files.ts"
+import { enrolledName, readCertificate, readNamed, recoveryFile } from "../files.ts"
 import type { Register } from "../program.ts"
+import { warnOfExpiry } from "../publish.ts"
 import type { Session } from "../session.ts"
 
 const collect = (value: string, before: string[]): string[] => [...before, value]
@@ -57,12 +56,14 @@ async function init(session: Session, url: string, options: Readonly<Record<stri
   const verifier = await session.verifier()
   const exported = await exportCertificate(session.person(), String(options["admin"]))
   const administrator = await verifier.certificate(exported.bytes, "the administrator's certificate", io.signal)
+  warnOfExpiry(session, "the administrator", administrator)
   const certificates = new Map<string, Uint8Array>()
   const enrol = async (role: "holder" | "operator") => {
     const entries = []
     for (const file of options[role] as string[]) {
       const certificate = await readCertificate(session, file)
       const name = enrolledName(file, undefined)
+      warnOfExpiry(session, name, certificate)
       certificates.set(certificatePath(role, certificateFile(name, certificate)), certificate.bytes)
       entries.push({ name, certificate })
     }
@@ -180,8 +181,4 @@ function days(value: unknown, option: string): number {
   const number = Number(value)
   if (Number.isSafeInteger(number) && number > 0) return number
   throw new BackupError("usage", `${option} takes a number of days, not ${String(value)}`)
-}
-
-async function recoveryFile(name: string): Promise<Uint8Array> {
-  return await readFile(fileURLToPath(import.meta.resolve(`@backup-cloud/recovery/${name}`)))
 }

@@ -1,11 +1,15 @@
 // runs, status, verify: what there is, and whether it is as it should be. None of them needs a key.
 
+import { createHash } from "node:crypto"
 import { BackupError, escapeControl } from "@backup-cloud/format"
 import { verifyArchive, worst } from "@backup-cloud/trust"
 import type { Command } from "commander"
+import { recoveryFile } from "../files.ts"
 import { size } from "../io.ts"
 import type { Register } from "../program.ts"
 import type { Session } from "../session.ts"
+
+const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
 
 /** Objects read at once. */
 const WIDTH = 4
@@ -91,6 +95,7 @@ async function verify(session: Session, quick: boolean): Promise<void> {
     reader: await session.store(),
     quick,
     memory: session.memory,
+    unsigned: new Map([["RECOVER.txt", sha256(await recoveryFile("RECOVER.txt"))]]),
     signal: AbortSignal.any([io.signal, io.stop]),
     width: WIDTH,
     onEvent(event) {

@@ -199,9 +199,12 @@ async function restoreRun(session: Session, name: string, options: Readonly<Reco
     `Restored ${result.files} files of ${size(result.bytes)} to ${root} in ${seconds.toFixed(1)} s${result.resumed > 0 ? `, ${result.resumed} of them were there already` : ""}.`,
   )
   session.event({ event: "result", seconds, ...result })
-  if (result.lost.length > 0) {
-    throw new BackupError("incomplete", `${result.lost.length} entries could not be restored; they are listed above`, {
-      hint: "look for the damaged objects on another copy of the archive",
+  for (const hole of open.holes) session.note(`LOST part of the catalogue: ${escapeControl(hole)}`)
+  const unmade = result.problems.filter((problem) => !problem.expected)
+  const lost = result.lost.length + unmade.length + open.holes.size
+  if (lost > 0) {
+    throw new BackupError("incomplete", `${lost} things could not be restored; they are listed above`, {
+      hint: "look for damaged objects on another copy of the archive",
     })
   }
 }
