@@ -1,8 +1,9 @@
-// The programs that the tests drive. As root what is missing is installed, and the command is printed first; otherwise
+// The programs that the tests drive, and a Debian 13 root beside the machine's own system, for what must work with
+// GnuPG 2.4 and where there is no Node.js. As root what is missing is installed, and the command is printed first; otherwise
 // the command that would install it is the error. Nothing is skipped because a program is not there.
 
 import { spawnSync } from "node:child_process"
-import { accessSync, constants, statSync } from "node:fs"
+import { accessSync, constants, existsSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs"
 import { delimiter, join } from "node:path"
 
 /** Program to what brings it: a Debian package, or a command of its own. */
@@ -23,6 +24,11 @@ export const needed: Readonly<Record<string, { readonly apt: string } | { readon
   debootstrap: { apt: "debootstrap" },
   moto_server: { command: "python3 -m pip install 'moto[server]==5.2.1'" },
 }
+
+/** Where the tests of `openpgp` and `recovery` look for it. */
+const DEBIAN_13 = "/var/tmp/backup-cloud-trixie"
+const makeDebian13 = (folder: string): string =>
+  `debootstrap --variant=minbase --include=gnupg,zstd,gawk trixie ${folder}`
 
 function isProgram(file: string): boolean {
   try {
@@ -50,18 +56,24 @@ export function installCommands(programs: readonly string[]): string[] {
 
 /** Installs what is missing if `root`. Returns what is missing still, with the commands that would bring it. */
 export function prepare(path: string, root: boolean, out: (line: string) => void): string[] {
-  const wanted = missing(Object.keys(needed), path)
-  if (wanted.length > 0 && root) {
-    for (const command of installCommands(wanted)) {
-      out(`installing: ${command}`)
-      spawnSync("sh", ["-c", command], {
-        stdio: ["ignore", "ignore", "inherit"],
-        env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
-      })
-    }
+  const shell = (command: string): boolean => {
+    out(`installing: ${command}`)
+    const env = { ...process.env, PATH: `${path}:/usr/sbin:/sbin`, DEBIAN_FRONTEND: "noninteractive" }
+    return spawnSync("sh", ["-c", command], { stdio: ["ignore", "ignore", "inherit"], env }).status === 0
+  }
+  if (root) for (const command of installCommands(missing(Object.keys(needed), path))) shell(command)
+  if (root && !existsSync(DEBIAN_13)) {
+    // Made under another name, so that what was interrupted is not taken for whole.
+    const making = mkdtempSync(`${DEBIAN_13}.`)
+    if (shell(makeDebian13(making))) renameSync(making, DEBIAN_13)
+    else rmSync(making, { recursive: true, force: true })
   }
   const left = missing(Object.keys(needed), path)
-  return left.length === 0 ? [] : [`missing: ${left.join(", ")}; to install: ${installCommands(left).join(" && ")}`]
+  const problems =
+    left.length === 0 ? [] : [`missing: ${left.join(", ")}; to install: ${installCommands(left).join(" && ")}`]
+  if (!existsSync(DEBIAN_13))
+    problems.push(`missing: a Debian 13 root; to make it, as root: ${makeDebian13(DEBIAN_13)}`)
+  return problems
 }
 
 if (import.meta.main) {
