@@ -90,7 +90,7 @@ function findOperator(fingerprint: string, policies: Policies): Review["operator
   const present = entries.find((entry) => entry.status === "present")
   const certificate = present === undefined ? null : (policies.trust.certificates.get(present.sha256) ?? null)
   if (present !== undefined && certificate === null)
-    throw refuse(`config/operators/${present.file}: is not the certificate that the policy names`)
+    throw refuse(unreadable(`config/operators/${present.file}`, policies))
   if (present !== undefined && certificate !== null) return { name: present.name, certificate }
   const retired = entries.at(-1)
   throw refuse(
@@ -99,6 +99,12 @@ function findOperator(fingerprint: string, policies: Policies): Review["operator
       : `request: the operator ${retired.name} (${fingerprint}) was retired at ${retired.since}`,
     "only a present operator can be answered; ask the administrator",
   )
+}
+
+/** Why a certificate that the policy names could not be used, as far as loading the policies found out. */
+function unreadable(object: string, policies: Policies): string {
+  const found = policies.trust.problems.find((problem) => problem.object === object)
+  return `${object}: ${found?.why ?? "is not the certificate that the policy names"}`
 }
 
 function checkFacts(request: ReleaseRequest, policies: Policies, now: Date): void {
