@@ -40,8 +40,10 @@ export function memoryStore(options: { readonly now: () => Date }): Store {
     },
 
     async versions(name: string, signal: AbortSignal): Promise<readonly ObjectVersion[]> {
-      const info = await this.stat(name, signal)
-      return info === null ? [] : [{ ...info, version: "", deleted: false }]
+      signal.throwIfAborted()
+      checkName(name)
+      const info = objects.get(name)?.info
+      return info === undefined ? [] : [{ ...info, version: "", deleted: false }]
     },
 
     async create(name, body, sha256, signal): Promise<ObjectInfo> {

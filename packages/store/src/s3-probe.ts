@@ -5,20 +5,22 @@
 import { createHash } from "node:crypto"
 import { isFault } from "@backup-cloud/format"
 import { answerOf, awsFault } from "./aws-faults.ts"
-import type { Promises, Store } from "./ports.ts"
+import type { Promises } from "./ports.ts"
 import type { Bucket } from "./s3.ts"
+import { createS3 } from "./s3-create.ts"
+import { removeVersions } from "./s3-versions.ts"
 
 const CONDITION = "probe/condition"
 const CHECKSUM = "probe/checksum"
 
 const digest = (text: string): string => createHash("sha256").update(text).digest("hex")
 
-export async function probeS3(bucket: Bucket, store: Store, signal: AbortSignal): Promise<Promises> {
+export async function probeS3(bucket: Bucket, signal: AbortSignal): Promise<Promises> {
   const notices: string[] = []
-  const conditionalCreate = await keepsFirst(store, signal)
+  const conditionalCreate = await keepsFirst(bucket, signal)
   if (!conditionalCreate)
     notices.push("The server does not refuse to overwrite an object: two writers, or a thief, could.")
-  if (!(await checksBodies(store, signal))) {
+  if (!(await checksBodies(bucket, signal))) {
     notices.push("The server does not check the SHA-256 of what it is sent: verify after each backup.")
   }
   const versions = (await asked(bucket, signal, "its versioning", notices, versioning)) ?? false
@@ -30,7 +32,7 @@ export async function probeS3(bucket: Bucket, store: Store, signal: AbortSignal)
     notices.push("The lock is in GOVERNANCE mode: an administrator of the account can lift it.")
   for (const name of [CONDITION, CHECKSUM]) {
     try {
-      await store.remove(name, signal)
+      await removeVersions(bucket, name, signal)
     } catch (error) {
       // A lock keeps it, or there is no right to remove anything; either is as it should be.
       if (!isFault(error, "refused")) throw error
@@ -40,10 +42,10 @@ export async function probeS3(bucket: Bucket, store: Store, signal: AbortSignal)
 }
 
 /** Whether the second of two creates is refused. The object may be there from an earlier probe: then the first tells. */
-async function keepsFirst(store: Store, signal: AbortSignal): Promise<boolean> {
+async function keepsFirst(bucket: Bucket, signal: AbortSignal): Promise<boolean> {
   try {
     for (const body of ["first", "second"]) {
-      await store.create(CONDITION, [Buffer.from(body)], digest(body), signal)
+      await createS3(bucket, CONDITION, [Buffer.from(body)], digest(body), true, signal)
     }
     return false
   } catch (error) {
@@ -54,9 +56,9 @@ async function keepsFirst(store: Store, signal: AbortSignal): Promise<boolean> {
   }
 }
 
-async function checksBodies(store: Store, signal: AbortSignal): Promise<boolean> {
+async function checksBodies(bucket: Bucket, signal: AbortSignal): Promise<boolean> {
   try {
-    await store.create(CHECKSUM, [Buffer.from("other bytes")], digest("these bytes"), signal)
+    await createS3(bucket, CHECKSUM, [Buffer.from("other bytes")], digest("these bytes"), true, signal)
     return false
   } catch (error) {
     if (isFault(error, "tampered")) return true

@@ -12,9 +12,10 @@
 import type * as Sdk from "@aws-sdk/client-s3"
 import { BackupError } from "@backup-cloud/format"
 import { answerOf, awsFault } from "./aws-faults.ts"
-import { checkRange, digestOf, totalLength } from "./bytes.ts"
+import { checkRange } from "./bytes.ts"
 import { checkDigest, checkName } from "./names.ts"
 import type { ListOptions, ObjectInfo, ObjectVersion, Promises, ReadOptions, Store } from "./ports.ts"
+import { createS3 } from "./s3-create.ts"
 import { probeS3 } from "./s3-probe.ts"
 import { removeVersions, versionsOf } from "./s3-versions.ts"
 
@@ -36,6 +37,11 @@ export interface S3Options {
   readonly credentials?: Credentials
   /** Milliseconds that a connection may be idle before the request counts as unanswered; 60,000 unless given. */
   readonly requestTimeout?: number
+  /**
+   * For servers that refuse or ignore conditional creates: look first, then create. Of two at the same moment the later
+   * one overwrites the earlier, and both are told that they succeeded. `probe` still tells what the server can do.
+   */
+  readonly unconditional?: boolean
 }
 
 /** What each function of the S3 store needs: the client, its module, and where in the bucket the archive lies. */
@@ -147,29 +153,9 @@ export function s3Store(options: S3Options): Store {
       signal.throwIfAborted()
       checkName(name)
       checkDigest(name, sha256)
-      const { sdk, client } = await open()
-      const input = {
-        Bucket: bucket,
-        Key: key(name),
-        Body: body.length === 1 && body[0] !== undefined ? body[0] : Buffer.concat(body),
-        IfNoneMatch: "*",
-        ChecksumAlgorithm: "SHA256" as const,
-        ChecksumSHA256: Buffer.from(sha256, "hex").toString("base64"),
-      }
-      const command = new sdk.PutObjectCommand(input)
-      const answer = prepareCreate(command, sha256)
-      try {
-        await client.send(command, { abortSignal: signal })
-      } catch (error) {
-        if (!WRONG_BODY.includes(answerOf(error).code)) throw awsFault(name, error, signal)
-        const damagedHere = digestOf(body) !== sha256
-        const fault = damagedHere ? "tampered" : "unavailable"
-        const where = damagedHere
-          ? "the body does not have its SHA-256"
-          : "the body was damaged on its way to the server"
-        throw new BackupError(fault, `${name}: ${where}`, { cause: error })
-      }
-      return { name, size: totalLength(body), arrived: answer.date ?? new Date(0) }
+      if (options.unconditional !== true) return await createS3(await open(), name, body, sha256, true, signal)
+      if ((await stat(name, signal)) !== null) throw new BackupError("conflict", `${name}: it exists already`)
+      return await createS3(await open(), name, body, sha256, false, signal)
     },
 
     async remove(name: string, signal: AbortSignal): Promise<void> {
@@ -179,37 +165,9 @@ export function s3Store(options: S3Options): Store {
     },
 
     async probe(signal: AbortSignal): Promise<Promises> {
-      return await probeS3(await open(), this, signal)
+      return await probeS3(await open(), signal)
     },
   }
-}
-
-/** What servers answer to a body that has not the digest sent with it. */
-const WRONG_BODY = ["BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"]
-
-/**
- * Puts the digest into the signature, so that the SDK need not compute it a second time, and notes the server's time:
- * an answer to a create says nothing else about when the object arrived.
- */
-function prepareCreate(command: Sdk.PutObjectCommand, sha256: string): { date: Date | null } {
-  const answer: { date: Date | null } = { date: null }
-  command.middlewareStack.add(
-    (next) => async (args) => {
-      ;(args.request as { headers: Record<string, string> }).headers["x-amz-content-sha256"] = sha256
-      return await next(args)
-    },
-    { step: "build", name: "digestOfBody" },
-  )
-  command.middlewareStack.add(
-    (next) => async (args) => {
-      const result = await next(args)
-      const { date } = (result.response as { headers: Record<string, string | undefined> }).headers
-      if (date !== undefined) answer.date = new Date(date)
-      return result
-    },
-    { step: "deserialize", name: "timeOfArrival" },
-  )
-  return answer
 }
 
 /** The parts of a listed object or version; throws `unavailable` where the server left one out. */

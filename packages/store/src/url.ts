@@ -2,6 +2,7 @@
 //
 //   /path and file:///path                            a directory, which must exist
 //   s3://bucket/prefix?endpoint=https://…&region=…    a bucket; with an endpoint, of a server other than AWS
+//                                                     &create=unconditional for a server without conditional creates
 //   ssm:/base/path?endpoint=…&region=…                the bucket and path that two SSM parameters below /base/path name
 //
 // Opening does not yet touch a directory or bucket. No URL holds a secret: credentials come from the environment given
@@ -55,12 +56,14 @@ export function directoryOf(url: string): string | null {
   }
 }
 
-type Access = Pick<S3Options, "endpoint" | "region" | "credentials">
+type Access = Pick<S3Options, "endpoint" | "region" | "credentials" | "unconditional">
 
 function accessOf(parsed: URL, env: Environment, url: string): Access {
   for (const name of parsed.searchParams.keys()) {
-    if (name !== "endpoint" && name !== "region") throw badUrl(url)
+    if (name !== "endpoint" && name !== "region" && name !== "create") throw badUrl(url)
   }
+  const create = parsed.searchParams.get("create")
+  if (create !== null && create !== "unconditional") throw badUrl(url)
   const endpoint = parsed.searchParams.get("endpoint") ?? env["AWS_ENDPOINT_URL"]
   const region = parsed.searchParams.get("region") ?? env["AWS_REGION"] ?? env["AWS_DEFAULT_REGION"]
   const credentials = credentialsOf(env)
@@ -68,6 +71,7 @@ function accessOf(parsed: URL, env: Environment, url: string): Access {
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(region === undefined ? {} : { region }),
     ...(credentials === null ? {} : { credentials }),
+    ...(create === null ? {} : { unconditional: true }),
   }
 }
 

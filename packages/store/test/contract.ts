@@ -5,8 +5,11 @@ import { test } from "node:test"
 import type { Store } from "../src/index.ts"
 import { bytes, collect, get, namesOf, noise, put, sha256, signal } from "./helpers.ts"
 
-/** @param open a store, empty or with other tests' objects in it; each test keeps below a prefix of its own */
-export function storeContract(label: string, open: () => Promise<Store>): void {
+/**
+ * @param open a store, empty or with other tests' objects in it; each test keeps below a prefix of its own
+ * @param conditional false for a server that is known not to keep the first of two creates at one moment
+ */
+export function storeContract(label: string, open: () => Promise<Store>, conditional = true): void {
   void test(`${label}: what was created is read back, whole and in ranges`, async () => {
     const store = await open()
     const body = noise(3_000_001)
@@ -55,18 +58,21 @@ export function storeContract(label: string, open: () => Promise<Store>): void {
     assert.deepEqual(await namesOf(store, "twice/"), ["twice/a"])
   })
 
-  void test(`${label}: of many creates of one name at once, one wins`, async () => {
-    const store = await open()
-    const bodies = Array.from({ length: 8 }, (_, i) => `body ${i}`)
-    const settled = await Promise.allSettled(bodies.map(async (body) => await put(store, "race/a", body)))
-    const winners = bodies.filter((_, i) => settled[i]?.status === "fulfilled")
-    assert.equal(winners.length, 1)
-    for (const each of settled) {
-      // S3 may also answer a lost race with "try again", which the retrying wrapper then finds to be a conflict.
-      if (each.status === "rejected") assert.match((each.reason as { fault: string }).fault, /^(conflict|unavailable)$/)
-    }
-    assert.equal((await get(store, "race/a")).toString(), winners[0])
-  })
+  if (conditional) {
+    void test(`${label}: of many creates of one name at once, one wins`, async () => {
+      const store = await open()
+      const bodies = Array.from({ length: 8 }, (_, i) => `body ${i}`)
+      const settled = await Promise.allSettled(bodies.map(async (body) => await put(store, "race/a", body)))
+      const winners = bodies.filter((_, i) => settled[i]?.status === "fulfilled")
+      assert.equal(winners.length, 1)
+      for (const each of settled) {
+        // S3 may also answer a lost race with "try again", which the retrying wrapper then finds to be a conflict.
+        if (each.status === "rejected")
+          assert.match((each.reason as { fault: string }).fault, /^(conflict|unavailable)$/)
+      }
+      assert.equal((await get(store, "race/a")).toString(), winners[0])
+    })
+  }
 
   void test(`${label}: objects created at once below new folders are all there`, async () => {
     const store = await open()
@@ -170,11 +176,11 @@ export function storeContract(label: string, open: () => Promise<Store>): void {
     assert.equal((await get(store, "early/a")).length, 2_000_000)
   })
 
-  void test(`${label}: a probe finds conditional creates and leaves nothing listed`, async () => {
+  void test(`${label}: a probe finds what creates can promise and leaves nothing listed`, async () => {
     const store = await open()
     const found = await store.probe(signal)
-    assert.equal(found.conditionalCreate, true)
+    assert.equal(found.conditionalCreate, conditional)
     assert.deepEqual(await namesOf(store, "probe/"), [])
-    assert.deepEqual((await store.probe(signal)).conditionalCreate, true)
+    assert.deepEqual((await store.probe(signal)).conditionalCreate, conditional)
   })
 }

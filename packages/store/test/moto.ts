@@ -2,11 +2,10 @@
 
 import { spawn } from "node:child_process"
 import { access } from "node:fs/promises"
-import type { AddressInfo } from "node:net"
-import { createServer } from "node:net"
 import { delimiter, join } from "node:path"
 import { env } from "node:process"
 import { setTimeout as sleep } from "node:timers/promises"
+import { freePort } from "./helpers.ts"
 
 export interface Moto {
   readonly endpoint: string
@@ -76,12 +75,4 @@ async function findProgram(): Promise<string> {
   throw new Error(
     "these tests need moto_server, which is not on PATH: install it with  pip install 'moto[server]==5.2.1'",
   )
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }

@@ -15,7 +15,7 @@ async function open(
   const fake = await fakeS3({ now: () => now, ...options })
   after(() => fake.close())
   const { endpoint, bucket } = fake
-  return { fake, store: s3Store({ bucket, prefix, endpoint, credentials, requestTimeout: 100 }) }
+  return { fake, store: s3Store({ bucket, prefix, endpoint, credentials }) }
 }
 
 /** Fails the first `times` requests that `wanted` picks. */
@@ -30,6 +30,15 @@ function first(
 storeContract("fake S3", async () => (await open()).store)
 storeContract("fake S3 in pages of two", async () => (await open({ pageSize: 2 })).store)
 storeContract("fake S3 without a prefix", async () => (await open({}, "")).store)
+storeContract(
+  "fake S3 without conditional creates",
+  async () => {
+    const { fake } = await open({ unconditional: true })
+    const { endpoint, bucket } = fake
+    return s3Store({ bucket, prefix: "p", endpoint, credentials, unconditional: true })
+  },
+  false,
+)
 storeContract("fake S3 with versions", async () => (await open({ lockDays: 0 })).store)
 
 test("s3: a path with or without slashes around it names the same place", async () => {
@@ -89,7 +98,9 @@ for (const [method, call] of Object.entries(calls)) {
     fake.fail = first(1, { kind: "lost-reply" })
     if (method !== "create") await assert.rejects(call(store), { fault: "unavailable" })
     fake.fail = first(1, { kind: "hang" })
-    await assert.rejects(call(store), { fault: "unavailable" })
+    const { endpoint, bucket } = fake
+    const hasty = s3Store({ bucket, prefix: "some/place", endpoint, credentials, requestTimeout: 20 })
+    await assert.rejects(call(hasty), { fault: "unavailable" })
     fake.fail = () => null
     await call(store)
   })
@@ -141,6 +152,18 @@ test("s3: each create goes with its condition and its digest, in the signature a
   assert.equal(headers["x-amz-content-sha256"], sha256(bytes("x")))
   assert.equal(headers["x-amz-checksum-sha256"], Buffer.from(sha256(bytes("x")), "hex").toString("base64"))
   assert.equal(headers["x-amz-trailer"], undefined)
+})
+
+test("s3: an unconditional create looks first, and sends no condition that a server could refuse", async () => {
+  const { fake } = await open({ unconditional: true })
+  fake.fail = ({ headers }) =>
+    headers["if-none-match"] === undefined ? null : { kind: "status", status: 501, code: "NotImplemented" }
+  const options = { bucket: fake.bucket, prefix: "", endpoint: fake.endpoint, credentials }
+  await assert.rejects(put(s3Store(options), "a", "x"), { fault: "refused" })
+  const store = s3Store({ ...options, unconditional: true })
+  await put(store, "a", "x")
+  await assert.rejects(put(store, "a", "y"), { fault: "conflict" })
+  assert.equal((await store.probe(signal)).conditionalCreate, false)
 })
 
 test("s3: stat and create never ask to read an object", async () => {

@@ -42,6 +42,13 @@ test("url: s3 with endpoint in the URL or the environment", async () => {
   })
   assert.equal((await get(store, "n")).toString(), "x")
   assert.equal(fake.requests.at(-1)?.key, "a b/c/n")
+  await put(
+    await openStore("s3://archive/x?create=unconditional", { ...env, AWS_ENDPOINT_URL: fake.endpoint }),
+    "m",
+    "x",
+  )
+  assert.equal(fake.requests.at(-1)?.headers["if-none-match"], undefined)
+  assert.equal((await get(store, "n")).toString(), "x")
   assert.equal(fake.requests.at(-1)?.headers["x-amz-security-token"], "t")
 })
 
@@ -82,6 +89,7 @@ test("url: anything else is refused, and no secret is repeated", async () => {
     "s3://",
     "s3:///x",
     "s3://b?x=y",
+    "s3://bucket/x?create=no",
     "s3://bucket/x#y",
     "https://host/x",
     "file://host/x",
