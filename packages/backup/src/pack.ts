@@ -46,8 +46,13 @@ export function pack(chunks: Chunks): Frame[] {
       at += memberSize(length)
     }
     const bytes = zstdCompressSync(scratch.subarray(0, tarBytes), { params, pledgedSrcSize: tarBytes })
-    frames.push({ bytes: new Uint8Array(bytes), tarBytes, first, count: next - first })
+    frames.push({ bytes: owned(bytes), tarBytes, first, count: next - first })
     first = next
   }
   return frames
+}
+
+/** The bytes in a buffer of their own, which can be handed to another thread. */
+function owned(bytes: Buffer<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return bytes.buffer.byteLength === bytes.length ? bytes : new Uint8Array(bytes)
 }

@@ -9,8 +9,8 @@ import type { FileEnd, Frame, Piece } from "./messages.ts"
 import type { Pool } from "./pool.ts"
 
 /** Jobs that are being scanned ahead, and pieces that are being packed. */
-const JOBS_AHEAD = 3
-const PIECES_AHEAD = 4
+const JOBS_AHEAD = 2
+const PIECES_AHEAD = 2
 
 interface Started {
   readonly job: Job

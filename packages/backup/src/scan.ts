@@ -21,7 +21,7 @@ export class Buffers {
     return this.#free.pop() ?? new ArrayBuffer(BUFFER)
   }
   give(buffer: ArrayBuffer): void {
-    if (this.#free.length < 4) this.#free.push(buffer)
+    if (this.#free.length < 2) this.#free.push(buffer)
   }
 }
 

@@ -1,7 +1,8 @@
 // What most commands need, made once and only when asked for: configuration, store, OpenPGP doors, trust, runs.
 
 import { mkdir, writeFile } from "node:fs/promises"
-import { join } from "node:path"
+import { join, resolve } from "node:path"
+import { setTimeout } from "node:timers/promises"
 import { BackupError, expectName, isFault } from "@backup-cloud/format"
 import {
   type Certificate,
@@ -14,7 +15,7 @@ import {
 import { exportCertificate } from "@backup-cloud/openpgp/keygen"
 import { gpgSigner } from "@backup-cloud/openpgp/sign"
 import { gpgVerifier } from "@backup-cloud/openpgp/verify"
-import { openStore, type Store } from "@backup-cloud/store"
+import { openStore, retrying, type Store, standardWaits } from "@backup-cloud/store"
 import {
   loadTrust,
   type Memory,
@@ -86,8 +87,18 @@ export class Session implements AsyncDisposable {
     })
   }
 
+  /** A store by URL or path, its calls repeated while it is unavailable. */
+  async openStore(url: string): Promise<Store> {
+    const { env, cwd, signal } = this.io
+    const place = /^[a-z0-9]+:/.test(url) ? url : resolve(cwd, url)
+    const sleep = async (milliseconds: number, cancel: AbortSignal): Promise<void> => {
+      await setTimeout(milliseconds, undefined, { signal: cancel })
+    }
+    return retrying(await openStore(place, env, signal), standardWaits, sleep)
+  }
+
   async store(): Promise<Store> {
-    return await (this.#store ??= openStore(this.archiveUrl, this.io.env))
+    return await (this.#store ??= this.openStore(this.archiveUrl))
   }
 
   /** A temporary GnuPG home, for everything that needs no private key of a person. */

@@ -1,10 +1,12 @@
 // init and trust: where an archive begins, and where a machine begins to believe it.
 
 import { createHash } from "node:crypto"
+import { mkdir } from "node:fs/promises"
+import { resolve } from "node:path"
 import { BackupError, expectName, timeText } from "@backup-cloud/format"
 import type { CertificateInfo } from "@backup-cloud/openpgp"
 import { exportCertificate } from "@backup-cloud/openpgp/keygen"
-import { openStore, type Promises } from "@backup-cloud/store"
+import { directoryOf, type Promises } from "@backup-cloud/store"
 import {
   certificateFile,
   certificatePath,
@@ -29,7 +31,7 @@ export function addArchiveCommands(root: Command, register: Register): void {
     "init <archive>",
     "make an archive, signed by you as its administrator",
     async (session, [url = ""], options) => {
-      await init(session, url, options)
+      await init(session, absolute(session, url), options)
     },
   )
     .requiredOption("--admin <key>", "your OpenPGP key in your keyring, by fingerprint or address")
@@ -43,14 +45,20 @@ export function addArchiveCommands(root: Command, register: Register): void {
     "trust <archive> <fingerprint>",
     "pin the administrator on this machine",
     async (session, [where = "", fingerprint = ""]) => {
-      await pin(session, where, fingerprint.replaceAll(" ", "").toUpperCase())
+      await pin(
+        session,
+        where.endsWith(".asc") ? where : absolute(session, where),
+        fingerprint.replaceAll(" ", "").toUpperCase(),
+      )
     },
   )
 }
 
 async function init(session: Session, url: string, options: Readonly<Record<string, unknown>>): Promise<void> {
   const { io } = session
-  const store = await openStore(url, io.env)
+  const directory = directoryOf(url)
+  if (directory !== null) await mkdir(directory, { recursive: true, mode: 0o700 })
+  const store = await session.openStore(url)
   const promises = await store.probe(io.signal)
   acceptStore(session, url, promises, options["degraded"] === true)
   const verifier = await session.verifier()
@@ -168,7 +176,7 @@ async function pin(session: Session, where: string, fingerprint: string): Promis
 /** The administrator's certificate of an archive whose whole configuration follows from it. */
 async function archiveAdministrator(session: Session, url: string, admin: string): Promise<CertificateInfo> {
   const { io } = session
-  const store = await openStore(url, io.env)
+  const store = await session.openStore(url)
   const verifier = await session.verifier()
   const trust = await loadTrust({ reader: store, verifier, admin, home: memoryInMemory(), signal: io.signal })
   session.say(
@@ -181,4 +189,9 @@ function days(value: unknown, option: string): number {
   const number = Number(value)
   if (Number.isSafeInteger(number) && number > 0) return number
   throw new BackupError("usage", `${option} takes a number of days, not ${String(value)}`)
+}
+
+/** The URL, or the path made absolute: the configuration keeps it for commands that run elsewhere. */
+function absolute(session: Session, url: string): string {
+  return /^[a-z0-9]+:/.test(url) ? url : resolve(session.io.cwd, url)
 }
