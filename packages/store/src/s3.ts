@@ -171,7 +171,7 @@ export function s3Store(options: S3Options): Store {
 }
 
 /** The parts of a listed object or version; throws `unavailable` where the server left one out. */
-export function infoOf(name: string, item: { Size?: number | undefined; LastModified?: Date | undefined }): ObjectInfo {
+function infoOf(name: string, item: { Size?: number | undefined; LastModified?: Date | undefined }): ObjectInfo {
   if (item.Size === undefined || item.LastModified === undefined) {
     throw new BackupError("unavailable", `${name}: the server's list lacks its size or time`)
   }

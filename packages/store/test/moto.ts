@@ -62,7 +62,7 @@ async function resetRights(endpoint: string, free: number): Promise<void> {
 }
 
 async function findProgram(): Promise<string> {
-  for (const folder of [...(env["PATH"] ?? "").split(delimiter), "/root/.pyenv/shims"]) {
+  for (const folder of (env["PATH"] ?? "").split(delimiter)) {
     const file = join(folder, "moto_server")
     if (
       await access(file).then(
