@@ -483,7 +483,7 @@ done
 names_awk='
 BEGIN {
   FS = "[ ]"
-  for (i = 1; i < 256; i++) { c = sprintf("%c", i); code = sprintf("%02X", i); byte[code] = i == 39 ? "\047\\\047\047" : c; number[c] = i; if (c ~ /[A-Za-z0-9\/._+,:@~-]/) plain[code] = 1 }
+  for (i = 1; i < 256; i++) { c = sprintf("%c", i); code = sprintf("%02X", i); byte[code] = i == 39 ? "\047\\\047\047" : c; number[c] = i; if (c ~ "[A-Za-z0-9/._+,:@~-]") plain[code] = 1 }
 }
 function quoted(s, a, n, i, o) {
   if (index(s, "%") == 0) return "\047" s "\047"
@@ -493,7 +493,7 @@ function quoted(s, a, n, i, o) {
 }
 function encoded(s, a, n, i) {
   if (s == "%2D") return 1
-  if (s == "" || s == "-" || s !~ /^([A-Za-z0-9\/._+,:@~-]|%[0-9A-F][0-9A-F])*$/) return 0
+  if (s == "" || s == "-" || s !~ "^([A-Za-z0-9/._+,:@~-]|%[0-9A-F][0-9A-F])*$") return 0
   if (index(s, "%") == 0) return 1
   n = split(s, a, "%")
   for (i = 2; i <= n; i++) if (substr(a[i], 1, 2) in plain) return 0
@@ -550,7 +550,7 @@ $1 == "+" {
   for (i = 1; i <= n; i++) if (length(part[i]) > 255) { c = part[i]; j = gsub(/%/, "", c); if (length(part[i]) - 2 * j > 255) fail("path") }
   if (entry > 2 && !before(previous, path)) fail("not in order, or twice")
   previous = path
-  up = path; if (!sub(/\/[^\/]*$/, "", up)) up = "."
+  up = path; if (!sub("/[^/]*$", "", up)) up = "."
   if (entry > 1) { while (depth > 0 && within[depth] != up) depth--; if (depth == 0) fail("its directory is not in the catalogue") }
   if (type == "d") within[++depth] = path
   if (type == "l" || type == "h" ? !encoded($8) || index($8, "%00") : $8 != "-") fail("link")
@@ -582,9 +582,10 @@ rm -f "$stage/plan" "$stage/need" "$stage/plan-sorted" "$stage/need-sorted"
 # --- writing ------------------------------------------------------------------------------------------------------------
 # The scripts that awk writes quote every name and begin it with ./; many names go to one process where that is possible.
 batch_awk='
-function flush() { if (n) print command list " || made"; n = 0; list = ""; size = 0 }
+function flush() { if (n) print command list (command ~ /^touch/ ? " || untimed" : " || made"); n = 0; list = ""; size = 0 }
 function batch(c, arg) { if (c != command || n >= 300 || size > 60000) { flush(); command = c } list = list " " arg; n++; size += length(arg) }'
 made() { die 20 "cannot write in $target (is the disk full?)"; }
+untimed() { say "note: a time could not be set"; }
 empty=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 : >"$stage/recovered" >"$stage/differs"
 awk -v empty=$empty -v recovered="$stage/recovered" "$names_awk$batch_awk"'
@@ -654,7 +655,7 @@ if [ $devices = 1 ]; then command -v mknod >/dev/null 2>&1 || die 20 "the progra
 awk -v devices=$devices -v set_id=$set_id -v root=$root_user -v clock=$clock -v meta="$stage/meta" -v lost="$stage/lost" -v notes="$stage/notes" "$names_awk"'
   function time(t, s, f) {
     s = substr(t, 1, index(t, ".") - 1); f = substr(t, index(t, ".") + 1)
-    if (clock == "seconds") return s
+    if (clock == "seconds") { if (s ~ /^-/) { note("its time is before 1970, which this touch cannot set"); return "" } return s }
     if (substr(s, 1, 1) == "-" && f + 0 > 0) { s = substr(s, 2) - 1; f = 1000000000 - f; return sprintf("-%.0f.%09d", s, f) }
     return s "." f
   }
@@ -676,10 +677,11 @@ awk -v devices=$devices -v set_id=$set_id -v root=$root_user -v clock=$clock -v 
   !there { next }
   {
     mode = $2; if (!set_id) { if (substr(mode, 1, 1) > 1) note("without its set-id bits (--set-id restores them)"); mode = substr(mode, 1, 1) % 2 substr(mode, 2) }
-    if ($7 == ".") { print 6, 0, 0, $3, mode, time($4) > meta; next }
+    stamp = time($4)
+    if ($7 == ".") { print 6, 0, 0, $3, mode, stamp > meta; next }
     if (root) print 1, $3, entry, $3, $7 > meta
-    if (type == "d") { print 4, time($4), entry, time($4), $7 > meta; print 5, "-", -entry, mode, $7 > meta }
-    else { if (type != "l") print 2, mode, entry, mode, $7 > meta; print 3, time($4), entry, time($4), $7 > meta }
+    if (type == "d") { if (stamp != "") print 4, stamp, entry, stamp, $7 > meta; print 5, "-", -entry, mode, $7 > meta }
+    else { if (type != "l") print 2, mode, entry, mode, $7 > meta; if (stamp != "") print 3, stamp, entry, stamp, $7 > meta }
   }
   END { printf "" > meta; printf "" > lost; printf "" > notes }' pass=1 "$stage/recovered" pass=2 "$stage/catalogue" >"$stage/do.sh"
 . "./$stage/do.sh"
@@ -709,7 +711,7 @@ trap - EXIT
 finish_quietly
 [ $root_user = 0 ] || chown "$1" .
 chmod "$2" .
-[ $clock = none ] || touch -d "@$3" .
+[ $clock = none ] || [ -z "${3-}" ] || touch -d "@$3" .
 say "run $run of $source ($outcome): $entries entries, $lost of them not brought back"
 if [ -z "$admin" ]; then
   say "###############################################################################"

@@ -32,13 +32,18 @@ const types: [(stat: BigIntStats) => boolean, string][] = [
   [(stat) => stat.isCharacterDevice(), "c"],
 ]
 
+/** The paths of `manifest` whose times such a `touch` cannot set: it knows whole seconds since 1970 only. */
+export function timeless(manifest: readonly ManifestEntry[], options: Expected): Set<string> {
+  return new Set(options.nanoseconds ? [] : manifest.filter((entry) => entry.mtime.startsWith("-")).map((entry) => entry.path))
+}
+
 function clock(nanoseconds: bigint, whole: boolean): string {
   const floor = (nanoseconds - (((nanoseconds % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n)) / 1_000_000_000n
   return whole ? `${floor}.${nanoseconds - floor * 1_000_000_000n}` : `${floor}`
 }
 
-/** Reads `top` whole. A device's `rdev` is given as `<major>,<minor>`. */
-export function readTree(top: string, options: Expected): Tree {
+/** Reads `top` whole, without the times of `untimed`. A device's `rdev` is given as `<major>,<minor>`. */
+export function readTree(top: string, options: Expected, untimed: ReadonlySet<string>): Tree {
   const tree: Tree = new Map()
   const inodes = new Map<bigint, string>()
   const visit = (path: Buffer, name: Buffer): void => {
@@ -52,7 +57,7 @@ export function readTree(top: string, options: Expected): Tree {
       type,
       type === "l" ? "" : mode,
       `${stat.uid}:${stat.gid}`,
-      clock(stat.mtimeNs, options.nanoseconds),
+      untimed.has(key) ? "any" : clock(stat.mtimeNs, options.nanoseconds),
       content === null ? 0 : content.length,
       content === null ? "-" : createHash("sha256").update(content).digest("hex"),
       type === "l" ? percent(readlinkSync(path, { encoding: "buffer" })) : "-",
@@ -76,6 +81,7 @@ export function readTree(top: string, options: Expected): Tree {
 export function expectedTree(manifest: readonly ManifestEntry[], lost: readonly string[], options: Expected): Tree {
   const tree: Tree = new Map()
   const absent = new Set(lost)
+  const untimed = timeless(manifest, options)
   for (const entry of manifest) {
     const device = entry.type === "b" || entry.type === "c"
     const cannot = entry.type === "s" || entry.type === "u" || (device && !options.devices) || (entry.type === "f" && entry.sha256 === "-")
@@ -91,7 +97,7 @@ export function expectedTree(manifest: readonly ManifestEntry[], lost: readonly 
       entry.type,
       entry.type === "l" ? "" : bits.toString(8).padStart(4, "0"),
       `${entry.uid}:${entry.gid}`,
-      options.nanoseconds ? `${seconds}.${Number(fraction)}` : seconds,
+      untimed.has(entry.path) ? "any" : options.nanoseconds ? `${seconds}.${Number(fraction)}` : seconds,
       entry.size,
       entry.sha256,
       entry.link,
