@@ -620,10 +620,9 @@ step() {
   awk -v recovered="$stage/recovered" -v differs="$stage/differs" "$names_awk"'
     pass == 1 { hash[$3] = $1; next }
     !($5 in hash) { next }
-    hash[$5] != $2 { print $4 >> differs; next }
-    { print ($3 == 1 ? "holes " : $6 " ") $5 " ./" quoted($4) " || made"; print $1 >> recovered }' pass=1 "$stage/hashes" pass=2 "$stage/done" >"$stage/do.sh"
+    hash[$5] != $2 { print $4 >> differs; if ($6 == "mv") print "rm -f " $5; next }
+    { print ($3 == 1 ? "holes " : $6 " ") $5 " ./" quoted($4) " || made"; print $1 >> recovered; if ($3 == 1 && $6 == "mv") print "rm -f " $5 }' pass=1 "$stage/hashes" pass=2 "$stage/done" >"$stage/do.sh"
   . "./$stage/do.sh"
-  rm -f "$stage/f/"*
 }
 kept=
 while read -r volume used number until <&3; do

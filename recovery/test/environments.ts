@@ -38,13 +38,19 @@ export interface Environment {
 }
 
 function program(name: string, install: string): string {
-  const found = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"].map((d) => join(d, name)).find(existsSync)
+  const found = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+    .map((d) => join(d, name))
+    .find(existsSync)
   if (found === undefined) throw new Error(`the tests need ${name}: apt-get install ${install}`)
   return found
 }
 
 /** Runs a program to its end. */
-export async function finished(command: readonly string[], env: Record<string, string>, input?: string | Buffer): Promise<Outcome> {
+export async function finished(
+  command: readonly string[],
+  env: Record<string, string>,
+  input?: string | Buffer,
+): Promise<Outcome> {
   const [file = "", ...rest] = command
   const child = spawn(file, rest, { env, stdio: ["pipe", "pipe", "pipe"] })
   const out: Buffer[] = []
@@ -72,11 +78,18 @@ export function pathOf(directory: string, programs: Readonly<Record<string, stri
 /** The machine's own programs, with this `awk`. */
 export function hostPrograms(awk: string): Record<string, string> {
   const programs: Record<string, string> = {}
-  for (const name of [...GPG, ...TOOLS, ...MORE_TOOLS]) programs[name] = program(name === "awk" ? awk : name, name === "awk" ? awk : name)
+  for (const name of [...GPG, ...TOOLS, ...MORE_TOOLS])
+    programs[name] = program(name === "awk" ? awk : name, name === "awk" ? awk : name)
   return programs
 }
 
-function onHost(label: string, shell: readonly string[], base: string, programs: Readonly<Record<string, string>>, nanoseconds: boolean): Environment {
+function onHost(
+  label: string,
+  shell: readonly string[],
+  base: string,
+  programs: Readonly<Record<string, string>>,
+  nanoseconds: boolean,
+): Environment {
   const path = pathOf(mkdtempSync(join(base, "path-")), programs)
   const nobody = mkdtempSync(join(base, "home-"))
   return {
@@ -108,12 +121,15 @@ function debian13(): string {
   console.log(`making a Debian 13 root in ${DEBIAN_13}; this takes half a minute, once`)
   const making = mkdtempSync(`${DEBIAN_13}.`)
   try {
-    execFileSync("debootstrap", ["--variant=minbase", "--include=gnupg,zstd,gawk", "trixie", making], { stdio: "ignore" })
+    execFileSync("debootstrap", ["--variant=minbase", "--include=gnupg,zstd,gawk", "trixie", making], {
+      stdio: "ignore",
+    })
     renameSync(making, DEBIAN_13)
   } catch (cause) {
     rmSync(making, { recursive: true, force: true })
     // Another process may have made it meanwhile.
-    if (!existsSync(DEBIAN_13)) throw new Error(`debootstrap --variant=minbase --include=gnupg,zstd,gawk trixie ${DEBIAN_13} fails`, { cause })
+    if (!existsSync(DEBIAN_13))
+      throw new Error(`debootstrap --variant=minbase --include=gnupg,zstd,gawk trixie ${DEBIAN_13} fails`, { cause })
   }
   return DEBIAN_13
 }
@@ -134,7 +150,13 @@ function inDebian13(label: string, awk: string): Environment {
     nanoseconds: true,
     async recover(call) {
       const env = { PATH: inside(path), GNUPGHOME: inside(call.keyring ?? nobody), HOME: inside(nobody) }
-      const command = ["/usr/sbin/chroot", root, "/bin/sh", join(inside(call.archive), "recover.sh"), ...call.arguments.map(inside)]
+      const command = [
+        "/usr/sbin/chroot",
+        root,
+        "/bin/sh",
+        join(inside(call.archive), "recover.sh"),
+        ...call.arguments.map(inside),
+      ]
       return await finished(command, env, call.input)
     },
   }
@@ -153,7 +175,8 @@ export function environments(): { list: Environment[]; close: () => void } {
     inDebian13("Debian 13, gawk", "gawk"),
   ]
   const close = (): void => {
-    for (const each of new Set(list.map((environment) => environment.base))) rmSync(each, { recursive: true, force: true })
+    for (const each of new Set(list.map((environment) => environment.base)))
+      rmSync(each, { recursive: true, force: true })
   }
   return { list, close }
 }

@@ -4,8 +4,8 @@ import assert from "node:assert/strict"
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { after, describe, test } from "node:test"
-import { loadManifest, loadVectors, unpackVector, vectorFile, type Vector } from "../../vectors/load.ts"
-import { environments, finished, gpgVersions, recoverScript, type Environment, type Outcome } from "./environments.ts"
+import { loadManifest, loadVectors, unpackVector, type Vector, vectorFile } from "../../vectors/load.ts"
+import { type Environment, environments, finished, gpgVersions, type Outcome, recoverScript } from "./environments.ts"
 import { comparable, expectedTree, readTree, timeless } from "./tree.ts"
 
 const vectors = loadVectors()
@@ -38,7 +38,11 @@ function place(environment: Environment, of: Vector): Place {
 async function keyring(at: Place, ...names: string[]): Promise<string> {
   const home = mkdtempSync(join(at.environment.base, "k"))
   for (const name of names) {
-    const done = await finished(["gpg", "--homedir", home, "--batch", "--pinentry-mode", "loopback", "--passphrase", "", "--import"], { PATH: process.env["PATH"] ?? "" }, readFileSync(vectorFile(`keys/${name}.secret.asc`)))
+    const done = await finished(
+      ["gpg", "--homedir", home, "--batch", "--pinentry-mode", "loopback", "--passphrase", "", "--import"],
+      { PATH: process.env["PATH"] ?? "" },
+      readFileSync(vectorFile(`keys/${name}.secret.asc`)),
+    )
     assert.equal(done.code, 0, done.err)
   }
   await finished(["gpgconf", "--homedir", home, "--kill", "all"], { PATH: process.env["PATH"] ?? "" })
@@ -60,7 +64,11 @@ async function recover(at: Place, of: Vector, options: readonly string[], home?:
 }
 
 function assertTree(at: Place, of: Vector, options: { setId?: boolean; devices?: boolean } = {}, lost = of.lost): void {
-  const expected = { nanoseconds: at.environment.nanoseconds, setId: options.setId ?? false, devices: options.devices ?? false }
+  const expected = {
+    nanoseconds: at.environment.nanoseconds,
+    setId: options.setId ?? false,
+    devices: options.devices ?? false,
+  }
   const manifest = loadManifest(of)
   const found = readTree(at.target, expected, timeless(manifest, expected))
   assert.deepEqual(comparable(found), comparable(expectedTree(manifest, lost, expected)))

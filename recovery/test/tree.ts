@@ -1,7 +1,7 @@
 // What lies in a restored directory, in the words of the vectors' manifests, and what a manifest promises of it.
 
 import { createHash } from "node:crypto"
-import { lstatSync, readdirSync, readFileSync, readlinkSync, type BigIntStats } from "node:fs"
+import { type BigIntStats, lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs"
 import type { ManifestEntry } from "../../vectors/load.ts"
 
 /** One entry: type, mode, owner, time, size, digest, link; of hard links the inode's first path. */
@@ -34,7 +34,9 @@ const types: [(stat: BigIntStats) => boolean, string][] = [
 
 /** The paths of `manifest` whose times such a `touch` cannot set: it knows whole seconds since 1970 only. */
 export function timeless(manifest: readonly ManifestEntry[], options: Expected): Set<string> {
-  return new Set(options.nanoseconds ? [] : manifest.filter((entry) => entry.mtime.startsWith("-")).map((entry) => entry.path))
+  return new Set(
+    options.nanoseconds ? [] : manifest.filter((entry) => entry.mtime.startsWith("-")).map((entry) => entry.path),
+  )
 }
 
 function clock(nanoseconds: bigint, whole: boolean): string {
@@ -52,7 +54,10 @@ export function readTree(top: string, options: Expected, untimed: ReadonlySet<st
     const key = name.length === 0 ? "." : percent(name)
     const mode = (stat.mode & 0o7777n).toString(8).padStart(4, "0")
     const content = type === "f" ? readFileSync(path) : null
-    const rdev = type === "b" || type === "c" ? `${(stat.rdev >> 8n) & 0xfffn},${(stat.rdev & 0xffn) | ((stat.rdev >> 12n) & 0xfff00n)}` : ""
+    const rdev =
+      type === "b" || type === "c"
+        ? `${(stat.rdev >> 8n) & 0xfffn},${(stat.rdev & 0xffn) | ((stat.rdev >> 12n) & 0xfff00n)}`
+        : ""
     const parts = [
       type,
       type === "l" ? "" : mode,
@@ -71,7 +76,11 @@ export function readTree(top: string, options: Expected, untimed: ReadonlySet<st
     }
     if (type !== "d") return
     const held = readdirSync(path, { encoding: "buffer" }).sort((a, b) => Buffer.compare(a, b))
-    for (const each of held) visit(Buffer.concat([path, Buffer.from("/"), each]), name.length === 0 ? each : Buffer.concat([name, Buffer.from("/"), each]))
+    for (const each of held)
+      visit(
+        Buffer.concat([path, Buffer.from("/"), each]),
+        name.length === 0 ? each : Buffer.concat([name, Buffer.from("/"), each]),
+      )
   }
   visit(Buffer.from(top), Buffer.alloc(0))
   return tree
@@ -84,7 +93,11 @@ export function expectedTree(manifest: readonly ManifestEntry[], lost: readonly 
   const untimed = timeless(manifest, options)
   for (const entry of manifest) {
     const device = entry.type === "b" || entry.type === "c"
-    const cannot = entry.type === "s" || entry.type === "u" || (device && !options.devices) || (entry.type === "f" && entry.sha256 === "-")
+    const cannot =
+      entry.type === "s" ||
+      entry.type === "u" ||
+      (device && !options.devices) ||
+      (entry.type === "f" && entry.sha256 === "-")
     if (cannot || (entry.type === "h" && absent.has(entry.link))) absent.add(entry.path)
     if (absent.has(entry.path)) continue
     if (entry.type === "h") {
@@ -111,7 +124,8 @@ export function expectedTree(manifest: readonly ManifestEntry[], lost: readonly 
 /** Paths in one order, so that a difference reads well. Hard links are named by whichever name the walk meets first. */
 export function comparable(tree: Tree): Record<string, string> {
   const groups = new Map<string, string[]>()
-  for (const [path, what] of tree) if (what.startsWith("h ")) groups.set(what.slice(2), [...(groups.get(what.slice(2)) ?? []), path])
+  for (const [path, what] of tree)
+    if (what.startsWith("h ")) groups.set(what.slice(2), [...(groups.get(what.slice(2)) ?? []), path])
   const result: Record<string, string> = {}
   for (const [path, what] of tree) if (!what.startsWith("h ")) result[path] = what
   for (const [first, others] of groups) {
