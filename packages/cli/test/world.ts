@@ -1,0 +1,109 @@
+// A small world for tests: people with keyrings of their own, machines with homes of their own, one archive between them.
+// Commands run as processes of the real program, from its sources.
+
+import { execFileSync, spawnSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+const program = join(import.meta.dirname, "../bin/backup-cloud.js")
+
+export interface Ended {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export class World {
+  readonly place = mkdtempSync(join(tmpdir(), "bcw-"))
+  readonly archive = join(this.place, "archive")
+  readonly fingerprints = new Map<string, string>()
+
+  /** A person: a keyring with one key, and a certificate in a file beside it. */
+  person(name: string): string {
+    const home = join(this.place, name)
+    mkdirSync(home, { mode: 0o700 })
+    const gpg = (...args: string[]): string =>
+      execFileSync("gpg", ["--homedir", home, "--batch", "--quiet", ...args], {
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "ignore"],
+      })
+    const open = ["--pinentry-mode", "loopback", "--passphrase", ""]
+    gpg(...open, "--quick-gen-key", `${name} <${name}@test.example>`, "ed25519", "sign", "never")
+    const fingerprint = /^fpr:+([0-9A-F]{40})/m.exec(gpg("--with-colons", "--list-keys"))?.[1] ?? ""
+    gpg(...open, "--quick-add-key", fingerprint, "cv25519", "encr", "never")
+    writeFileSync(
+      this.file(`${name}.asc`),
+      gpg("--armor", "--export-options", "export-minimal", "--export", fingerprint),
+    )
+    this.fingerprints.set(name, fingerprint)
+    return fingerprint
+  }
+
+  file(name: string): string {
+    return join(this.place, name)
+  }
+
+  /** Runs the command as somebody. */
+  as(who: string, ...args: string[]): Ended {
+    const home = this.file(who)
+    const env = {
+      ...process.env,
+      GNUPGHOME: home,
+      BACKUP_CLOUD_HOME: join(home, "backup-cloud"),
+      BACKUP_CLOUD_CONFIG: join(home, "backup-cloud.yaml"),
+      NODE_OPTIONS: "--conditions=source",
+    }
+    const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
+      cwd: this.place,
+      env,
+      encoding: "utf8",
+    })
+    return { status, stdout, stderr }
+  }
+
+  /** As `as`, and fails unless the command succeeds. */
+  ok(who: string, ...args: string[]): string {
+    const { status, stdout, stderr } = this.as(who, ...args)
+    if (status !== 0)
+      throw new Error(`${who}: backup-cloud ${args.join(" ")} ended with ${status ?? "a signal"}\n${stdout}${stderr}`)
+    return stdout
+  }
+
+  /** Administrator, two holders, an operator, and the source `docs` of the directory `data`. */
+  start(data: string): void {
+    for (const name of ["admin", "alice", "bob", "oscar"]) this.person(name)
+    const admin = this.fingerprints.get("admin") ?? ""
+    const holders = ["--holder", this.file("alice.asc"), "--holder", this.file("bob.asc")]
+    this.ok("admin", "init", this.archive, "--admin", admin, ...holders, "--operator", this.file("oscar.asc"))
+    this.ok("admin", "source", "add", "docs", `dir://${data}`)
+    this.ok("oscar", "trust", this.archive, admin, "--yes")
+    this.ok("alice", "trust", this.file("admin.asc"), admin, "--yes")
+  }
+
+  /** Asks for a release of a run and gets it from alice; its file. */
+  release(run: string, name: string, ...options: string[]): string {
+    this.ok("oscar", "request", run, "--reason", "a test", "--out", this.file(`${name}.request`), ...options)
+    this.ok("alice", "keyholder", "approve", this.file(`${name}.request`), "--out", this.file(name), "--yes")
+    return this.file(name)
+  }
+
+  /** Run ids of `docs`, the oldest first. */
+  runs(): string[] {
+    return [...this.ok("admin", "runs", "docs").matchAll(/^docs@(\S+) /gm)].map((match) => match[1] ?? "")
+  }
+
+  /** All objects of the archive below `prefix`. */
+  objects(prefix = ""): string[] {
+    return readdirSync(this.archive, { recursive: true, encoding: "utf8" })
+      .filter(
+        (name) => name.startsWith(prefix) && !name.includes(".incoming") && statSync(join(this.archive, name)).isFile(),
+      )
+      .sort()
+  }
+
+  end(): void {
+    for (const name of this.fingerprints.keys()) spawnSync("gpgconf", ["--homedir", this.file(name), "--kill", "all"])
+    rmSync(this.place, { recursive: true, force: true })
+  }
+}
