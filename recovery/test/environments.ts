@@ -18,7 +18,7 @@ export interface Outcome {
   readonly err: string
 }
 
-export interface Call {
+interface Call {
   /** The archive's directory, with recover.sh in it. */
   readonly archive: string
   readonly arguments: readonly string[]
