@@ -2,7 +2,16 @@
 
 import assert from "node:assert/strict"
 import { execFileSync, spawnSync } from "node:child_process"
-import { appendFileSync, cpSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs"
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from "node:fs"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { makeHostileTree } from "../../source-dir/test/hostile-tree.ts"
@@ -70,6 +79,14 @@ test("recover.sh gives the tree again, with stock tools alone", () => {
   })
   assert.equal(ended.status, 0, ended.stderr)
   assert.deepEqual(differences(target), [])
+})
+
+test("set-id bits and devices come back only when they are asked for", () => {
+  const target = world.file("plain")
+  world.ok("oscar", "restore", "docs@latest", "--release", release, "--to", target)
+  assert.equal(existsSync(join(target, "special/null")), false)
+  assert.equal(statSync(join(data, "modes/4755")).mode & 0o7777, 0o4755)
+  assert.equal(statSync(join(target, "modes/4755")).mode & 0o7777, 0o755)
 })
 
 test("without a holder's release nothing opens; a release of one run opens no other", () => {

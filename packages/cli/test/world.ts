@@ -1,8 +1,8 @@
 // A small world for tests: people with keyrings of their own, machines with homes of their own, one archive between them.
 // Commands run as processes of the real program, from its sources.
 
-import { execFileSync, spawnSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process"
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
@@ -12,6 +12,11 @@ export interface Ended {
   readonly status: number | null
   readonly stdout: string
   readonly stderr: string
+}
+
+export interface Started {
+  readonly child: ChildProcess
+  readonly ended: Promise<Ended>
 }
 
 export class World {
@@ -44,8 +49,7 @@ export class World {
     return join(this.place, name)
   }
 
-  /** Runs the command as somebody. */
-  as(who: string, ...args: string[]): Ended {
+  #options(who: string): { cwd: string; env: NodeJS.ProcessEnv } {
     const home = this.file(who)
     const env = {
       ...process.env,
@@ -54,12 +58,53 @@ export class World {
       BACKUP_CLOUD_CONFIG: join(home, "backup-cloud.yaml"),
       NODE_OPTIONS: "--conditions=source",
     }
+    return { cwd: this.place, env }
+  }
+
+  /** Runs the command as somebody. */
+  as(who: string, ...args: string[]): Ended {
     const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
-      cwd: this.place,
-      env,
+      ...this.#options(who),
       encoding: "utf8",
     })
     return { status, stdout, stderr }
+  }
+
+  /** Starts the command as somebody, in a process group of its own, so that a test can end all of it at once. */
+  spawn(who: string, ...args: string[]): Started {
+    const child = spawn(process.execPath, [program, ...args], { ...this.#options(who), detached: true })
+    let stdout = ""
+    let stderr = ""
+    child.stdout.on("data", (piece: Buffer) => (stdout += piece.toString()))
+    child.stderr.on("data", (piece: Buffer) => (stderr += piece.toString()))
+    const ended = new Promise<Ended>((resolve, reject) => {
+      child.once("error", reject)
+      child.once("close", (status) => {
+        resolve({ status, stdout, stderr })
+      })
+    })
+    return { child, ended }
+  }
+
+  /** Fails unless the command ends with `status`. Gives all that it said. */
+  fails(who: string, status: number, ...args: string[]): string {
+    const ended = this.as(who, ...args)
+    if (ended.status === status) return ended.stdout + ended.stderr
+    const how = ended.status ?? "a signal"
+    throw new Error(
+      `${who}: backup-cloud ${args.join(" ")} ended with ${how}, not ${status}\n${ended.stdout}${ended.stderr}`,
+    )
+  }
+
+  /** Keeps the archive as it is now; the function that it gives puts it back, arrival times included. */
+  keep(): () => void {
+    const kept = mkdtempSync(join(this.place, "kept-"))
+    const copy = { recursive: true, preserveTimestamps: true }
+    cpSync(this.archive, kept, copy)
+    return () => {
+      rmSync(this.archive, { recursive: true })
+      cpSync(kept, this.archive, copy)
+    }
   }
 
   /** As `as`, and fails unless the command succeeds. */
