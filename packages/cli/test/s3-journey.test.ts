@@ -50,7 +50,12 @@ after(async () => {
 
 /** A bucket of moto's; with a lock it keeps each version for a day in compliance mode. */
 async function makeBucket(bucket: string, lock: boolean): Promise<void> {
-  const client = new S3Client({ endpoint: moto.endpoint, region: "us-east-1", forcePathStyle: true, credentials: anybody })
+  const client = new S3Client({
+    endpoint: moto.endpoint,
+    region: "us-east-1",
+    forcePathStyle: true,
+    credentials: anybody,
+  })
   await client.send(new CreateBucketCommand({ Bucket: bucket, ObjectLockEnabledForBucket: lock }))
   const on = { Status: "Enabled" } as const
   await client.send(new PutBucketVersioningCommand({ Bucket: bucket, VersioningConfiguration: on }))
@@ -59,9 +64,7 @@ async function makeBucket(bucket: string, lock: boolean): Promise<void> {
     ObjectLockEnabled: "Enabled",
     Rule: { DefaultRetention: { Mode: "COMPLIANCE", Days: 1 } },
   } as const
-  await client.send(
-    new PutObjectLockConfigurationCommand({ Bucket: bucket, ObjectLockConfiguration: configuration }),
-  )
+  await client.send(new PutObjectLockConfigurationCommand({ Bucket: bucket, ObjectLockConfiguration: configuration }))
 }
 
 /** An archive's people, each with a home for this archive and the credentials of a role. */
@@ -96,9 +99,15 @@ class Journey {
       BACKUP_CLOUD_CONFIG: join(this.home(who), "backup-cloud.yaml"),
       // Whoever has no keys must not find those of the machine.
       AWS_EC2_METADATA_DISABLED: "true",
-      ...(keys === undefined ? {} : { AWS_ACCESS_KEY_ID: keys.accessKeyId, AWS_SECRET_ACCESS_KEY: keys.secretAccessKey }),
+      ...(keys === undefined
+        ? {}
+        : { AWS_ACCESS_KEY_ID: keys.accessKeyId, AWS_SECRET_ACCESS_KEY: keys.secretAccessKey }),
     }
-    const child = spawn(process.execPath, [command, ...args], { cwd: world.place, env, stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(process.execPath, [command, ...args], {
+      cwd: world.place,
+      env,
+      stdio: ["ignore", "pipe", "pipe"],
+    })
     let stdout = ""
     let stderr = ""
     child.stdout.on("data", (piece: Buffer) => (stdout += piece.toString()))
