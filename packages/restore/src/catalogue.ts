@@ -18,10 +18,17 @@ import { locate, locateBase, type RunReader } from "./view.ts"
 /** Most bytes of chunks kept from catalogue volumes until the text gets there. */
 const MOST_KEPT = 67_108_864
 
-/** Opens the root of the run's highest number and checks that it is the one the receipt belongs to. */
+/**
+ * Opens the root of the run's highest number and checks that it is the one the receipt belongs to. Throws `refused` for a
+ * failed run, and while the archive records an erasure: nothing here can tell what must not come back.
+ */
 export async function openRoot(view: RunReader, signal: AbortSignal): Promise<Root> {
   const { receipt, source, run, number } = view.run
   if (receipt.outcome === "failed") throw new BackupError("refused", `run ${run} failed: there is nothing to restore`)
+  for await (const { name } of view.reader.list("erasures/", signal))
+    throw new BackupError("refused", `${name}: an erasure is recorded, and what it names must not come back`, {
+      hint: "this version does not apply erasures; `recover.sh --without-erasures` restores regardless of them",
+    })
   const located = locateBase(view, run, names.root(number))
   const root = decodeRoot(await openObject(view, located, signal), located.name)
   const same =

@@ -1,7 +1,7 @@
 // From the pinned fingerprint to the policy in force: archive.json, the administrator's certificate, the chain of
 // policies, the certificates they name. What the machine remembers is compared with what it finds, then brought up to date.
 
-import { archiveCodec, BackupError, inOrder, names } from "@backup-cloud/format"
+import { archiveCodec, BackupError, inOrder, isFault, names } from "@backup-cloud/format"
 import type { CertificateInfo, Verifier } from "@backup-cloud/openpgp"
 import type { ArchiveReader } from "@backup-cloud/store"
 import { readChain } from "./chain.ts"
@@ -47,6 +47,8 @@ export async function loadTrust(options: LoadOptions): Promise<Trust> {
   if (policy === undefined) {
     const why = worst(problems)
     if (why !== null) throw problemError(why)
+    if (await holdsRuns(reader, signal))
+      throw new ObjectError("tampered", `${names.policy(1)}.sig`, "is missing, and the archive has runs")
     throw new BackupError("not-found", `${names.policy(1)}: the archive has no signed policy`, {
       hint: "run `backup-cloud init` again: it finishes what was interrupted",
     })
@@ -73,6 +75,17 @@ export async function loadTrust(options: LoadOptions): Promise<Trust> {
       policy: { number: policy.number, sha256: trust.policyDigest },
     })
   return trust
+}
+
+/** Whether anything was backed up, which needs a signed policy: then it is not a setup that was interrupted. */
+async function holdsRuns(reader: ArchiveReader, signal: AbortSignal): Promise<boolean> {
+  try {
+    for await (const { name } of reader.list("backup/", signal)) return name !== ""
+  } catch (error) {
+    // A source may list its own runs alone.
+    if (!isFault(error, "refused")) throw error
+  }
+  return false
 }
 
 async function readArchiveDocument(reader: ArchiveReader, memory: Memory, signal: AbortSignal) {
