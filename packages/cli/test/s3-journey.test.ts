@@ -15,6 +15,7 @@ import {
 } from "@aws-sdk/client-s3"
 import { exitCode } from "@backup-cloud/format"
 import type { IamPolicy } from "@backup-cloud/store"
+import { noise } from "../../store/test/helpers.ts"
 import { type Gate, iamGate } from "../../store/test/iam-gate.ts"
 import { anybody, type Moto, startMoto } from "../../store/test/moto.ts"
 import { type Ended, World } from "./world.ts"
@@ -38,7 +39,7 @@ before(async () => {
   for (const name of ["admin", "alice", "bob", "oscar"]) world.person(name)
   mkdirSync(join(data, "folder", "empty"), { recursive: true })
   writeFileSync(join(data, "folder", "two\nlines"), "a name of two lines")
-  writeFileSync(join(data, "large"), Buffer.alloc(3_000_000, "not quite the same each time; "))
+  writeFileSync(join(data, "large"), noise(3_000_000))
   chmodSync(join(data, "large"), 0o640)
   symlinkSync("folder/nowhere", join(data, "link"))
 })
@@ -125,6 +126,14 @@ class Journey {
     return stdout
   }
 
+  /** Bytes that a backup of `docs` stored. */
+  async stored(...args: string[]): Promise<number> {
+    const last = (await this.ok("machine", ...args, "--json")).trimEnd().split("\n").at(-1) ?? ""
+    const result = JSON.parse(last) as { event: string; outcome: string; stored: number }
+    assert.deepEqual([result.event, result.outcome], ["result", "complete"])
+    return result.stored
+  }
+
   /** The store refuses the command with another role's credentials. */
   async refused(who: string, withKeysOf: string, ...args: string[]): Promise<void> {
     const { status, stdout, stderr } = await this.run(who, args, withKeysOf)
@@ -146,8 +155,9 @@ class Journey {
     await this.ok("admin", "source", "add", "docs", url, "--certificate", this.file("docs.asc"))
     const yaml = join(this.home("machine"), "backup-cloud.yaml")
     writeFileSync(yaml, `${readFileSync(yaml, "utf8")}sources: { docs: { url: "${url}" } }\n`)
-    await this.ok("machine", "backup")
-    await this.ok("machine", "backup", "docs")
+    assert.ok((await this.stored("backup")) > 3_000_000)
+    // Without a right to its own state, a source stores everything again, and no command fails.
+    assert.ok((await this.stored("backup", "docs")) < 1_000_000)
   }
 
   /** Checks, asks, gets a release from a holder without any right to the archive, and restores with it. */
