@@ -80,6 +80,9 @@ def make_all_hooks():
 # With the run's key released, key.gpg is not opened, so these two come to light only with a holder's own key.
 ONLY_KEYRING = ("key-other-run", "key-other-text")
 
+# Whose fault it is, that of who released the key or of the source, nobody can tell: no key is given or taken.
+UNUSABLE_KEY = ("key-check", *ONLY_KEYRING)
+
 
 def make(archive, found, admin):
     base = dict(archive.files)
@@ -108,8 +111,10 @@ def make(archive, found, admin):
         changed = copy.copy(archive)
         changed.files = dict(base)
         make_run(changed, found, hooks=hooks)
-        more = {"release": ""} if name in ONLY_KEYRING else {}
-        add(name, changed.files, reason, lost=lost, **({"opens": "keyring"} if more else {}))
+        more = {"expect": "refused"} if name in UNUSABLE_KEY else {}
+        if name in ONLY_KEYRING:
+            more["opens"] = "keyring"
+        add(name, changed.files, reason, lost=lost, **more)
 
     def changed_by(name, reason, change, **more):
         files = dict(intact)
@@ -122,10 +127,10 @@ def make(archive, found, admin):
     changed_by("volume-flipped", "a byte of a volume is flipped", put(PLACE_B + VOLUME, lambda d: flip(d, 40_000)), lost=["two", "three"])
     changed_by("volume-truncated", "a volume lost its last byte", put(PLACE_B + VOLUME, lambda d: d[:-1]), lost=["two", "three"])
     changed_by("volume-appended", "a volume has a byte more", put(PLACE_B + VOLUME, lambda d: d + b"\0"), lost=["two", "three"])
-    changed_by("volume-missing", "a volume is missing", lambda f: f.pop(PLACE_B + VOLUME), recover=30, lost=["two", "three"])
-    changed_by("earlier-volume-missing", "a volume of a used run is missing", lambda f: f.pop(PLACE_A + VOLUME), recover=30, lost=["d/a", "d/b", "one"])
+    changed_by("volume-missing", "a volume is missing", lambda f: f.pop(PLACE_B + VOLUME), expect="incomplete", recover=30, lost=["two", "three"])
+    changed_by("earlier-volume-missing", "a volume of a used run is missing", lambda f: f.pop(PLACE_A + VOLUME), expect="incomplete", recover=30, lost=["d/a", "d/b", "one"])
     changed_by("earlier-volume-flipped", "a byte of a used run's volume is flipped", put(PLACE_A + VOLUME, lambda d: flip(d, 30_000)), lost=["d/a", "d/b", "one"])
-    changed_by("root-missing", "the root is missing", lambda f: f.pop(PLACE_B + "root-0001.gpg"), recover=30)
+    changed_by("root-missing", "the root is missing", lambda f: f.pop(PLACE_B + "root-0001.gpg"), expect="incomplete", recover=30)
     changed_by("root-flipped", "a byte of the root is flipped", put(PLACE_B + "root-0001.gpg", lambda d: flip(d, 700)))
     changed_by("receipt-replaced", "the receipt is not the one that was signed", put(PLACE_B + "receipt-0001.json", lambda d: d.replace(b'"complete"', b'"partial"')))
     changed_by("signature-missing", "the run has no signature, so it does not exist", lambda f: f.pop(PLACE_B + "SHA256SUMS-0001.sig"), expect="not-found", recover=10)
