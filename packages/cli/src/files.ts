@@ -1,6 +1,6 @@
 // Certificates and secrets on this machine.
 
-import { access, mkdir, readFile, writeFile } from "node:fs/promises"
+import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { basename, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { BackupError, expectName } from "@backup-cloud/format"
@@ -16,32 +16,6 @@ export async function readNamed(file: string): Promise<Uint8Array> {
     throw new BackupError(absent ? "not-found" : "usage", `${file} ${absent ? "is not there" : "cannot be read"}`, {
       cause,
     })
-  }
-}
-
-/** Throws `conflict` if `file` is there: asked before work whose result would have no place. */
-export async function expectAbsent(file: string): Promise<void> {
-  try {
-    await access(file)
-  } catch {
-    return
-  }
-  throw new BackupError("conflict", `${file} is there already; nothing was done`)
-}
-
-/** Writes a file a person named. Throws `conflict` if it is there already, `usage` if it cannot be made. */
-export async function writeNamed(file: string, bytes: Uint8Array | string, mode: number): Promise<void> {
-  try {
-    await writeFile(file, bytes, { flag: "wx", mode })
-  } catch (cause) {
-    const present = cause instanceof Error && "code" in cause && cause.code === "EEXIST"
-    throw new BackupError(
-      present ? "conflict" : "usage",
-      `${file} ${present ? "is there already" : "cannot be made"}`,
-      {
-        cause,
-      },
-    )
   }
 }
 

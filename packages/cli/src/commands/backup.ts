@@ -73,10 +73,6 @@ async function backupOne(session: Session, trust: Trust, name: string, proveAll:
   const entry = policy.sources.find((source) => source.name === name)
   if (entry === undefined)
     throw new BackupError("not-found", `the policy has no source ${escapeControl(name)}; nothing was backed up`)
-  if (entry.keys.at(-1)?.accept_until !== "")
-    throw new BackupError("refused", `the policy accepts no more runs of ${name}; nothing was backed up`, {
-      hint: "its last key has ended; the administrator gives it another with source rekey",
-    })
   const secrets = await secretsOf(session, name)
   const place = sessionPlace(session, name)
   const store = await session.store()

@@ -1,10 +1,11 @@
 // policy: what the administrator signs, and the rights that each role needs in the cloud account.
 
+import { writeFile } from "node:fs/promises"
 import { BackupError } from "@backup-cloud/format"
 import { iamPolicy } from "@backup-cloud/store"
 import { decodeProposal, publishPolicy } from "@backup-cloud/trust"
 import { type Command, Option } from "commander"
-import { readNamed, writeNamed } from "../files.ts"
+import { readNamed } from "../files.ts"
 import type { Register } from "../program.ts"
 
 export function addPolicyCommands(root: Command, register: Register): void {
@@ -48,7 +49,7 @@ export function addPolicyCommands(root: Command, register: Register): void {
       null,
       2,
     )
-    if (typeof options["out"] === "string") await writeNamed(options["out"], `${text}\n`, 0o644)
+    if (typeof options["out"] === "string") await writeFile(options["out"], `${text}\n`, { flag: "wx" })
     else session.io.out(text)
   })
     .addOption(
