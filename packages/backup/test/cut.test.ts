@@ -46,6 +46,21 @@ test("cuts fall where the definition says", () => {
   )
 })
 
+test("cuts of long chunks fall there too", () => {
+  // Longer than what is looked at in one go.
+  const long: CutRule = { least: 64, most: 14_000, limit: 0x0008_0000 }
+  let longest = 0
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 20_000, maxLength: 40_000, size: "max" }), (bytes) => {
+      const lengths = cut(bytes, long, table)
+      longest = Math.max(longest, ...lengths)
+      assert.deepEqual(lengths, defined(bytes, long))
+    }),
+    { numRuns: 10 },
+  )
+  assert.ok(longest > 8_192)
+})
+
 test("the end of what is known makes no cut", () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 1, maxLength: 2_000 }), fc.nat(), (bytes, seed) => {
