@@ -1,19 +1,7 @@
-// Small helpers for bodies in pieces and ranges.
+// Ranges of bytes.
 
-import { createHash } from "node:crypto"
 import { BackupError } from "@backup-cloud/format"
 import type { ReadOptions } from "./ports.ts"
-
-export function totalLength(body: readonly Uint8Array[]): number {
-  return body.reduce((sum, piece) => sum + piece.length, 0)
-}
-
-/** SHA-256 of the pieces joined, hex. */
-export function digestOf(body: readonly Uint8Array[]): string {
-  const hash = createHash("sha256")
-  for (const piece of body) hash.update(piece)
-  return hash.digest("hex")
-}
 
 /** The bytes of an object of `size` that `options` asks for, cut to what there is. Throws `usage` for a bad range. */
 export function rangeOf(name: string, size: number, options: ReadOptions): { start: number; end: number } {

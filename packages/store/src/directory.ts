@@ -10,6 +10,7 @@ import { constants } from "node:fs"
 import { type FileHandle, link, lstat, mkdir, open, readdir, rename, rmdir, unlink } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { BackupError } from "@backup-cloud/format"
+import { type Body, bodyPieces, isSpool, type Spool } from "./body.ts"
 import { rangeOf } from "./bytes.ts"
 import { codeOf, fileFault, isAbsent, openArchiveFile, parentsOf, syncDirectory } from "./directory-files.ts"
 import { listDirectory } from "./directory-list.ts"
@@ -22,6 +23,10 @@ const INCOMING = ".incoming"
 const PIECE = 1 << 20
 /** Age after which a temporary file is taken to be left over from a crash, by the clock of the file system. */
 const STALE = 86_400_000
+
+interface OwnSpool extends Spool {
+  readonly path: string
+}
 
 /** @param path of the directory, which must exist; it may be a symbolic link, nothing within may */
 export function directoryStore(path: string): Store {
@@ -53,11 +58,11 @@ export function directoryStore(path: string): Store {
   }
 
   /** A new file in the hidden folder, open for writing. The number makes it unique; no other sense in the name. */
-  const temporary = async (sha256: string): Promise<{ file: string; handle: FileHandle }> => {
+  const temporary = async (label: string): Promise<{ file: string; handle: FileHandle }> => {
     for (let number = 0; ; number++) {
-      const file = join(incoming, `${sha256.slice(0, 16)}-${number}`)
+      const file = join(incoming, `${label}-${number}`)
       try {
-        return { file, handle: await open(file, "wx", 0o644) }
+        return { file, handle: await open(file, "wx+", 0o644) }
       } catch (error) {
         if (codeOf(error) === "ENOENT") await mkdir(incoming).catch(unlessThere)
         else if (codeOf(error) !== "EEXIST") throw error
@@ -74,25 +79,42 @@ export function directoryStore(path: string): Store {
     }
   }
 
-  const create = async (
-    name: string,
-    body: readonly Uint8Array[],
-    sha256: string,
-    signal: AbortSignal,
-  ): Promise<ObjectInfo> => {
+  /** A spool in the hidden folder, from where it can be linked. */
+  const ownSpool = async (label: string): Promise<OwnSpool> => {
+    const { file, handle } = await temporary(label)
+    return {
+      ...{ file: handle, path: file },
+      async [Symbol.asyncDispose]() {
+        await handle.close()
+        await unlink(file).catch(() => undefined)
+      },
+    }
+  }
+
+  const spool = async (signal: AbortSignal): Promise<Spool> => {
+    signal.throwIfAborted()
+    await absent()
+    return await ownSpool("spool").catch((error: unknown) => {
+      throw fileFault(incoming, error)
+    })
+  }
+
+  const isOwn = (body: Body): body is OwnSpool => isSpool(body) && body.path !== null && dirname(body.path) === incoming
+
+  const create = async (name: string, body: Body, sha256: string, signal: AbortSignal): Promise<ObjectInfo> => {
     signal.throwIfAborted()
     checkName(name)
     checkDigest(name, sha256)
     await absent()
     if ((await stat(name, signal)) !== null) throw new BackupError("conflict", `${name} exists already`)
-    let file: string | null = null
     try {
-      const made = await temporary(sha256)
-      file = made.file
-      const info = await written(made.handle, name, body)
+      await using copies = new AsyncDisposableStack()
+      const from = isOwn(body) ? body : copies.use(await ownSpool(sha256.slice(0, 16)))
+      if (from !== body) await from.file.writeFile(bodyPieces(body))
+      const info = await synced(from.file, name)
       signal.throwIfAborted()
       await makeParents(path, name)
-      await place(file, join(path, name))
+      await place(from.path, join(path, name))
       await syncDirectory(dirname(join(path, name)))
       if (!swept) await sweep(info.arrived.getTime())
       return info
@@ -100,8 +122,6 @@ export function directoryStore(path: string): Store {
       signal.throwIfAborted()
       if (codeOf(error) === "EEXIST") throw new BackupError("conflict", `${name} exists already`, { cause: error })
       throw fileFault(name, error)
-    } finally {
-      if (file !== null) await unlink(file).catch(() => undefined)
     }
   }
 
@@ -120,6 +140,7 @@ export function directoryStore(path: string): Store {
     stat,
     create,
     remove,
+    spool,
 
     async *read(name: string, signal: AbortSignal, range: ReadOptions = {}): AsyncGenerator<Uint8Array> {
       if ((range.version ?? "") !== "" || (await stat(name, signal)) === null) {
@@ -186,22 +207,10 @@ export function directoryStore(path: string): Store {
   }
 }
 
-/** Writes and syncs; the file's own time is the time of arrival. Closes the file in any case. */
-async function written(file: FileHandle, name: string, body: readonly Uint8Array[]): Promise<ObjectInfo> {
-  await using handle = file
-  let rest = body.filter((piece) => piece.length > 0)
-  while (rest.length > 0) {
-    let { bytesWritten } = await handle.writev(rest)
-    let whole = 0
-    for (let piece = rest[0]; piece !== undefined && bytesWritten >= piece.length; piece = rest[whole]) {
-      bytesWritten -= piece.length
-      whole++
-    }
-    rest = rest.slice(whole)
-    if (rest[0] !== undefined) rest[0] = rest[0].subarray(bytesWritten)
-  }
-  await handle.sync()
-  const { size, mtime } = await handle.stat()
+/** Syncs a finished file; its own time is the time of arrival. */
+async function synced(file: FileHandle, name: string): Promise<ObjectInfo> {
+  await file.sync()
+  const { size, mtime } = await file.stat()
   return { name, size, arrived: mtime }
 }
 

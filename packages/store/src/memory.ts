@@ -2,7 +2,8 @@
 // it holds outlives the process, and, unlike a directory, checks the digest of each body it is given.
 
 import { BackupError } from "@backup-cloud/format"
-import { digestOf, rangeOf, totalLength } from "./bytes.ts"
+import { bodyDigest, bodyPieces, temporarySpool } from "./body.ts"
+import { rangeOf } from "./bytes.ts"
 import { checkDigest, checkName, compareNames } from "./names.ts"
 import type { ObjectInfo, ObjectVersion, Promises, ReadOptions, Store } from "./ports.ts"
 
@@ -51,11 +52,19 @@ export function memoryStore(options: { readonly now: () => Date }): Store {
       checkName(name)
       checkDigest(name, sha256)
       if (objects.has(name)) throw new BackupError("conflict", `${name} exists already`)
-      if (digestOf(body) !== sha256) throw new BackupError("tampered", `${name}: the body does not have its SHA-256`)
-      const info = { name, size: totalLength(body), arrived: options.now() }
-      objects.set(name, { info, bytes: new Uint8Array(Buffer.concat(body)) })
+      if ((await bodyDigest(body)) !== sha256)
+        throw new BackupError("tampered", `${name}: the body does not have its SHA-256`)
+      const pieces: Uint8Array[] = []
+      for await (const piece of bodyPieces(body)) pieces.push(Uint8Array.from(piece))
+      const bytes = new Uint8Array(Buffer.concat(pieces))
+      // Once more: the body was read meanwhile, and of two creates at one moment one must lose.
+      if (objects.has(name)) throw new BackupError("conflict", `${name} exists already`)
+      const info = { name, size: bytes.length, arrived: options.now() }
+      objects.set(name, { info, bytes })
       return info
     },
+
+    spool: temporarySpool,
 
     async remove(name: string, signal: AbortSignal): Promise<void> {
       signal.throwIfAborted()

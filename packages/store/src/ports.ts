@@ -4,6 +4,8 @@
 // Faults: `conflict`, `unavailable` (worth a retry), `not-found` (the container itself is missing), `refused` (no right),
 // `tampered` (the store answered with other bytes than it was sent). Absence of an object is `null`, never an error.
 
+import type { Body, Spool } from "./body.ts"
+
 export interface ObjectInfo {
   /** Name within the archive: segments joined by `/`, none empty, no leading or trailing `/`. */
   readonly name: string
@@ -55,7 +57,9 @@ export interface ArchiveWriter {
    * throws `conflict` and changes nothing. May be called concurrently.
    * @param sha256 of the body, hex; the store checks it where it can
    */
-  create(name: string, body: readonly Uint8Array[], sha256: string, signal: AbortSignal): Promise<ObjectInfo>
+  create(name: string, body: Body, sha256: string, signal: AbortSignal): Promise<ObjectInfo>
+  /** A file for a body to come, where `create` will find it cheapest to take; throws `unavailable` if there is no room. */
+  spool(signal: AbortSignal): Promise<Spool>
 }
 
 export interface ArchiveRemover {

@@ -4,7 +4,7 @@
 import type * as Sdk from "@aws-sdk/client-s3"
 import { BackupError } from "@backup-cloud/format"
 import { answerOf, awsFault } from "./aws-faults.ts"
-import { digestOf, totalLength } from "./bytes.ts"
+import { type Body, bodyDigest, bodyLength, isSpool } from "./body.ts"
 import type { ObjectInfo } from "./ports.ts"
 import type { Bucket } from "./s3.ts"
 
@@ -12,15 +12,17 @@ import type { Bucket } from "./s3.ts"
 export async function createS3(
   { sdk, client, bucket, key }: Bucket,
   name: string,
-  body: readonly Uint8Array[],
+  body: Body,
   sha256: string,
   conditional: boolean,
   signal: AbortSignal,
 ): Promise<ObjectInfo> {
+  const size = await bodyLength(body)
   const command = new sdk.PutObjectCommand({
     Bucket: bucket,
     Key: key(name),
-    Body: body.length === 1 && body[0] !== undefined ? body[0] : Buffer.concat(body),
+    Body: isSpool(body) ? body.file.createReadStream({ ...WHOLE, highWaterMark: PIECE }) : Buffer.concat(body),
+    ContentLength: size,
     ...(conditional ? { IfNoneMatch: "*" } : {}),
     // Named, since a bucket with a default retention takes no object without.
     ChecksumAlgorithm: "SHA256",
@@ -31,13 +33,18 @@ export async function createS3(
     await client.send(command, { abortSignal: signal })
   } catch (error) {
     if (!WRONG_BODY.includes(answerOf(error).code)) throw awsFault(name, error, signal)
-    const damagedHere = digestOf(body) !== sha256
+    const damagedHere = (await bodyDigest(body)) !== sha256
     const fault = damagedHere ? "tampered" : "unavailable"
     const where = damagedHere ? "the body does not have its SHA-256" : "the body was damaged on its way to the server"
     throw new BackupError(fault, `${name}: ${where}`, { cause: error })
   }
-  return { name, size: totalLength(body), arrived: answer.date ?? new Date(0) }
+  return { name, size, arrived: answer.date ?? new Date(0) }
 }
+
+/** A spool is read from its start, and stays open for another try. */
+const WHOLE = { start: 0, autoClose: false }
+/** Bytes that are read from a spool at once. */
+const PIECE = 1 << 18
 
 /** What servers answer to a body that has not the digest sent with it. */
 const WRONG_BODY = ["BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"]

@@ -12,6 +12,7 @@
 import type * as Sdk from "@aws-sdk/client-s3"
 import { BackupError } from "@backup-cloud/format"
 import { answerOf, awsFault } from "./aws-faults.ts"
+import { type Body, temporarySpool } from "./body.ts"
 import { checkRange } from "./bytes.ts"
 import { checkDigest, checkName } from "./names.ts"
 import type { ListOptions, ObjectInfo, ObjectVersion, Promises, ReadOptions, Store } from "./ports.ts"
@@ -149,7 +150,7 @@ export function s3Store(options: S3Options): Store {
       return await versionsOf(await open(), name, signal)
     },
 
-    async create(name: string, body: readonly Uint8Array[], sha256: string, signal: AbortSignal): Promise<ObjectInfo> {
+    async create(name: string, body: Body, sha256: string, signal: AbortSignal): Promise<ObjectInfo> {
       signal.throwIfAborted()
       checkName(name)
       checkDigest(name, sha256)
@@ -157,6 +158,8 @@ export function s3Store(options: S3Options): Store {
       if ((await stat(name, signal)) !== null) throw new BackupError("conflict", `${name}: it exists already`)
       return await createS3(await open(), name, body, sha256, false, signal)
     },
+
+    spool: temporarySpool,
 
     async remove(name: string, signal: AbortSignal): Promise<void> {
       signal.throwIfAborted()
@@ -178,6 +181,9 @@ function infoOf(name: string, item: { Size?: number | undefined; LastModified?: 
   return { name, size: item.Size, arrived: item.LastModified }
 }
 
+const nothing = (): void => undefined
+const silent = { debug: nothing, info: nothing, warn: nothing, error: nothing }
+
 async function connect(options: S3Options): Promise<{ sdk: typeof Sdk; client: Sdk.S3Client }> {
   const sdk = await import("@aws-sdk/client-s3")
   const region = options.region ?? (options.endpoint === undefined ? undefined : "us-east-1")
@@ -189,6 +195,8 @@ async function connect(options: S3Options): Promise<{ sdk: typeof Sdk; client: S
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
     maxAttempts: 1,
+    // It would tell the console that it does not try a stream again; nor should it.
+    logger: silent,
     requestHandler: { connectionTimeout: 10_000, socketTimeout: options.requestTimeout ?? 60_000 },
   })
   return { sdk, client }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import type { Store } from "../src/index.ts"
+import { memoryStore, type Store } from "../src/index.ts"
 import { bytes, collect, get, namesOf, noise, put, sha256, signal } from "./helpers.ts"
 
 /**
@@ -27,6 +27,28 @@ export function storeContract(label: string, open: () => Promise<Store>, conditi
     assert.ok((await range(3_000_000, 4_000_000)).equals(body.subarray(3_000_000)))
     assert.equal((await range(3_000_001, 3_000_002)).length, 0)
     await assert.rejects(range(2, 1), { fault: "usage" })
+  })
+
+  void test(`${label}: a spool is stored as it is, and the same spool again under another name`, async () => {
+    const store = await open()
+    const body = noise(3_000_001)
+    await using spool = await store.spool(signal)
+    await spool.file.write(body)
+    for (const name of ["spool/a", "spool/b"]) {
+      const info = await store.create(name, spool, sha256(body), signal)
+      assert.deepEqual([info.name, info.size], [name, body.length])
+      assert.ok((await get(store, name)).equals(body))
+      await assert.rejects(store.create(name, spool, sha256(body), signal), { fault: "conflict" })
+    }
+    assert.deepEqual(await namesOf(store, "spool/"), ["spool/a", "spool/b"])
+  })
+
+  void test(`${label}: a spool of another store is stored too`, async () => {
+    const store = await open()
+    await using spool = await memoryStore({ now: () => new Date(0) }).spool(signal)
+    await spool.file.write("elsewhere")
+    await store.create("spooled/a", spool, sha256(bytes("elsewhere")), signal)
+    assert.equal((await get(store, "spooled/a")).toString(), "elsewhere")
   })
 
   void test(`${label}: an empty body is an object`, async () => {

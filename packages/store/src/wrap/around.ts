@@ -51,6 +51,8 @@ export function wrapped(inner: Store, around: Around): Store {
     create: (name, body, sha256, signal) => call("create", name, () => inner.create(name, body, sha256, signal)),
     remove: (name, signal) => call("remove", name, () => inner.remove(name, signal)),
     probe: (signal) => call("probe", "", () => inner.probe(signal)),
+    // No call to where the objects are.
+    spool: (signal) => inner.spool(signal),
     read: (name: string, signal: AbortSignal, options?: ReadOptions): AsyncIterable<Uint8Array> =>
       pass("read", name, () => inner.read(name, signal, options)),
     list: (prefix: string, signal: AbortSignal, options?: ListOptions): AsyncIterable<ObjectInfo> =>

@@ -5,7 +5,7 @@
 
 import { createHash } from "node:crypto"
 import { type BackupError, isFault } from "@backup-cloud/format"
-import { totalLength } from "../bytes.ts"
+import { bodyLength } from "../body.ts"
 import { compareNames } from "../names.ts"
 import type { ListOptions, ObjectInfo, ReadOptions, Store } from "../ports.ts"
 
@@ -51,6 +51,7 @@ export function retrying(inner: Store, waits: readonly number[], sleep: Sleep): 
     versions: (name, signal) => persist(signal, () => inner.versions(name, signal)),
     remove: (name, signal) => persist(signal, () => inner.remove(name, signal)),
     probe: (signal) => persist(signal, () => inner.probe(signal)),
+    spool: (signal) => inner.spool(signal),
 
     create: (name, body, sha256, signal) =>
       persist(signal, async (before) => {
@@ -59,7 +60,7 @@ export function retrying(inner: Store, waits: readonly number[], sleep: Sleep): 
         } catch (error) {
           if (before === null || !isFault(error, "conflict")) throw error
           const there = await store.stat(name, signal)
-          if (there?.size === totalLength(body) && (await hasDigest(name, sha256, signal))) return there
+          if (there?.size === (await bodyLength(body)) && (await hasDigest(name, sha256, signal))) return there
           throw error
         }
       }),
