@@ -4,6 +4,7 @@
 // since the last run is not read; what is known is not stored. A run that is told to stop, or takes long, commits what it
 // has as a checkpoint; one that dies leaves objects that nothing names, and the archive as it was.
 
+import { createSecretKey } from "node:crypto"
 import {
   BackupError,
   type CatalogueEntry,
@@ -44,7 +45,6 @@ import { Pool } from "./pool.ts"
 import { place } from "./read.ts"
 import { checkHorizon, MOST_RUNS, mayUse, Reuse } from "./reuse.ts"
 import { openSealing, type SealJob, sealWhole } from "./sealing.ts"
-import { Slabs } from "./slabs.ts"
 import { isUseless, loadState, type State } from "./state.ts"
 import { Used } from "./used.ts"
 
@@ -97,9 +97,6 @@ export interface BackupResult {
   readonly errors: ReadonlyMap<string, number>
 }
 
-/** Bytes of a sealed volume at most. */
-const SEALED = 67_108_864
-
 /** Makes one run. Throws as its parts do; a run that is not committed is as if it had not been. */
 export async function backup(options: BackupOptions): Promise<BackupResult> {
   if (options.policy.release !== "any") {
@@ -127,8 +124,6 @@ class Run {
   readonly #key: string
   readonly #started: Date
   readonly #folder: string
-  readonly #slabs = new Slabs(2, SEALED)
-  readonly #catalogueSlabs = new Slabs(4, SEALED)
   readonly #used: Used
   readonly #volumes: Bundles
   readonly #catalogues: Bundles
@@ -151,10 +146,10 @@ class Run {
     this.#folder = names.runDirectory(options.entry.name, this.#id)
     this.#used = new Used(this.#id)
     this.#volumes = new Bundles(MAX_TAR, (n) => [
-      openSealing(options, this.#job(names.volume(n), n === 1 || options.proveAll, this.#slabs)),
+      openSealing(options, this.#job(names.volume(n), n === 1 || options.proveAll)),
     ])
     this.#catalogues = new Bundles(CATALOGUE_TAR, (n) => [
-      openSealing(options, this.#job(names.catalogue(n), n === 1 || options.proveAll, this.#catalogueSlabs)),
+      openSealing(options, this.#job(names.catalogue(n), n === 1 || options.proveAll)),
       openSealing(options, this.#stateJob(names.catalogue(n))),
     ])
   }
@@ -170,7 +165,10 @@ class Run {
     }
     onEvent({ event: "started", run: this.#id, since: states[0]?.root.run ?? null })
     await this.#writeKey()
-    const naming = { chunkKey: chunkKey(this.#o.secret), table: Int32Array.from(cutTable(this.#o.secret)) }
+    const naming = {
+      chunkKey: createSecretKey(chunkKey(this.#o.secret)),
+      table: Int32Array.from(cutTable(this.#o.secret)),
+    }
     const catalogue = new CatalogueWriter(naming, this.#id, this.#catalogues, texts)
     const listings = states.map((state) => new Listing(readCatalogue(state.catalogue())))
     const usable = (entry: CatalogueEntry): boolean =>
@@ -223,16 +221,16 @@ class Run {
     return { states, reuse, known }
   }
 
-  #job(name: string, prove: boolean, slabs: Slabs): SealJob {
+  #job(name: string, prove: boolean): SealJob {
     const passphrase = derivedPassphrase(this.#key, this.#id, name)
-    return { folder: this.#folder, name, certificates: this.#o.holders, passphrase, prove, slabs }
+    return { folder: this.#folder, name, certificates: this.#o.holders, passphrase, prove }
   }
 
   #stateJob(name: string): SealJob {
     const { entry, secret } = this.#o
     const folder = names.stateDirectory(entry.name, this.#id)
     const passphrase = statePassphrase(secret, this.#id, name)
-    return { folder, name, certificates: [], passphrase, prove: false, slabs: this.#catalogueSlabs }
+    return { folder, name, certificates: [], passphrase, prove: false }
   }
 
   async #writeKey(): Promise<void> {
@@ -244,7 +242,6 @@ class Run {
       certificates: holders,
       passphrase: null,
       prove: false,
-      slabs: this.#catalogueSlabs,
     }
     this.#record([await sealWhole(this.#o, job, text)])
   }
@@ -292,7 +289,7 @@ class Run {
       bytes: this.#bytes,
       catalogue: written,
     })
-    this.#record([await sealWhole(this.#o, this.#job(names.root(number), true, this.#catalogueSlabs), root)])
+    this.#record([await sealWhole(this.#o, this.#job(names.root(number), true), root)])
     const receipt = this.#receipt(outcome, number, written)
     const used = new Set(receipt.uses.map((use) => use.run))
     if (used.size > MOST_RUNS) throw new RangeError("a run uses more than 16 earlier ones")

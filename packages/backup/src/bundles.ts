@@ -13,6 +13,9 @@ import {
 
 import type { Sealing } from "./sealing.ts"
 
+/** Volumes that are being stored while the next is filled: each lies in a spool. */
+const STORING = 2
+
 export interface Bundled {
   readonly bytes: Uint8Array
   readonly tarBytes: number
@@ -51,7 +54,7 @@ export class Bundles {
     return this.#number
   }
 
-  /** Adds a frame; resolves to the number of its volume. */
+  /** Adds a frame; resolves to the number of its volume, once the memory of the frame may be used again. */
   async add(frame: Bundled): Promise<number> {
     if (this.#failure !== null) throw this.#failure.error
     const end = await this.#tarEnd()
@@ -63,7 +66,7 @@ export class Bundles {
         now.members + frame.count > MAX_MEMBERS)
     if (full) await this.#close()
     const volume = (this.#current ??= this.#begin())
-    for (const sealing of volume.sealings) await sealing.push(frame.bytes)
+    await Promise.all(volume.sealings.map((sealing) => sealing.push(frame.bytes)))
     volume.length += frame.bytes.length
     volume.tarBytes += frame.tarBytes
     volume.members += frame.count
@@ -109,5 +112,6 @@ export class Bundles {
     )
     this.#pending.add(stored)
     void stored.then(() => this.#pending.delete(stored))
+    while (this.#pending.size > STORING) await Promise.race(this.#pending)
   }
 }

@@ -1,4 +1,8 @@
-// What the main thread and its workers say to each other. Buffers are transferred, never copied.
+// What the main thread and its workers say to each other. Content lies in slots, memory that all workers share and the main
+// thread gives out by number, and never looks at; frames are transferred.
+
+/** Bytes of a slot: twice the longest chunk, so that a tail that was carried over leaves room to read. */
+export const SLOT = 8_388_608
 
 /** A file to read, as it was listed. `file` is a byte string. */
 export interface FileToRead {
@@ -32,9 +36,9 @@ export interface FilePart {
   readonly end: FileEnd | null
 }
 
-/** Bytes that were read, cut and named. Chunk `i` is `ids[i]`, at `offsets[i]`, `lengths[i]` long. */
+/** Bytes that were read, cut and named. Chunk `i` is `ids[i]`, at `offsets[i]` of the slot, `lengths[i]` long. */
 export interface Piece {
-  readonly buffer: ArrayBuffer
+  readonly slot: number
   readonly ids: readonly string[]
   readonly offsets: readonly number[]
   readonly lengths: readonly number[]
@@ -55,20 +59,23 @@ export interface WorkerSetup {
   /** 32 bytes. */
   readonly chunkKey: Uint8Array
   readonly cutTable: Uint32Array
+  readonly slots: readonly SharedArrayBuffer[]
+}
+
+/** Chunks in a slot, by parallel lists. */
+export interface Chunks {
+  readonly slot: number
+  readonly ids: readonly string[]
+  readonly offsets: readonly number[]
+  readonly lengths: readonly number[]
 }
 
 export type ToWorker =
   | { readonly type: "scan"; readonly job: number; readonly files: readonly FileToRead[] }
-  | { readonly type: "more"; readonly job: number }
+  /** A slot for the job's next piece. */
+  | { readonly type: "slot"; readonly job: number; readonly slot: number }
   | { readonly type: "cancel"; readonly job: number }
-  | {
-      readonly type: "pack"
-      readonly job: number
-      readonly buffer: ArrayBuffer
-      readonly ids: readonly string[]
-      readonly offsets: readonly number[]
-      readonly lengths: readonly number[]
-    }
+  | { readonly type: "pack"; readonly job: number; readonly chunks: Chunks }
 
 export type FromWorker =
   | { readonly type: "piece"; readonly job: number; readonly piece: Piece }

@@ -1,33 +1,17 @@
 // Chunks as zstd frames of whole tar members, inside a worker thread. A frame is closed at about 1 MiB, so that a volume
 // can be filled to within about 1% and frames can be compressed side by side.
 
-import { constants, zstdCompressSync } from "node:zlib"
-import { memberSize, writeHeader } from "@backup-cloud/format"
-import type { Frame } from "./messages.ts"
+import { compressFrameSync, memberSize, writeHeader } from "@backup-cloud/format"
+import type { Chunks, Frame } from "./messages.ts"
+import { release } from "./release.ts"
 
 const FRAME = 1_048_576
 
-const params = {
-  [constants.ZSTD_c_compressionLevel]: 3,
-  [constants.ZSTD_c_checksumFlag]: 1,
-  [constants.ZSTD_c_contentSizeFlag]: 1,
-}
-
-/** Chunks in one buffer, by parallel lists. */
-export interface Chunks {
-  readonly buffer: ArrayBuffer
-  readonly ids: readonly string[]
-  readonly offsets: readonly number[]
-  readonly lengths: readonly number[]
-}
-
 let scratch = Buffer.alloc(0)
 
-/** The frames of these chunks, in order. */
-export function pack(chunks: Chunks): Frame[] {
+/** The frames of these chunks, in order. @param source the slot that they lie in */
+export function pack(source: Buffer, { ids, offsets, lengths }: Chunks): Frame[] {
   const frames: Frame[] = []
-  const source = Buffer.from(chunks.buffer)
-  const { ids, offsets, lengths } = chunks
   for (let first = 0; first < ids.length; ) {
     let next = first
     let tarBytes = 0
@@ -45,14 +29,18 @@ export function pack(chunks: Chunks): Frame[] {
       scratch.fill(0, at + 512 + length, at + memberSize(length))
       at += memberSize(length)
     }
-    const bytes = zstdCompressSync(scratch.subarray(0, tarBytes), { params, pledgedSrcSize: tarBytes })
-    frames.push({ bytes: owned(bytes), tarBytes, first, count: next - first })
+    const compressed = compressFrameSync(scratch.subarray(0, tarBytes))
+    const bytes = owned(compressed)
+    frames.push({ bytes, tarBytes, first, count: next - first })
     first = next
   }
   return frames
 }
 
-/** The bytes in a buffer of their own, which can be handed to another thread. */
+/** The bytes in a buffer of their own, which can be handed to another thread; copied if most of it would be unused. */
 function owned(bytes: Buffer<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  return bytes.buffer.byteLength === bytes.length ? bytes : new Uint8Array(bytes)
+  if (bytes.buffer.byteLength < 2 * bytes.length) return bytes
+  const copy = new Uint8Array(bytes)
+  release(bytes.buffer)
+  return copy
 }

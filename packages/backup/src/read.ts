@@ -7,6 +7,7 @@ import type { Known } from "./chunk-index.ts"
 import type { Job } from "./classify.ts"
 import type { FileEnd, Frame, Piece } from "./messages.ts"
 import type { Pool } from "./pool.ts"
+import { release } from "./release.ts"
 
 /** Jobs that are being scanned ahead, and pieces that are being packed. */
 const JOBS_AHEAD = 2
@@ -19,7 +20,7 @@ interface Started {
 
 interface Packed {
   readonly job: Job
-  readonly piece: Omit<Piece, "buffer"> | null
+  readonly piece: Piece | null
   /** For each chunk of the piece: its position among the new ones, or -1 if it is known or being packed. */
   readonly fresh: Int32Array
   readonly frames: readonly Frame[]
@@ -48,6 +49,7 @@ export async function* place(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGen
     const volumes: number[] = []
     for (const frame of frames) {
       const volume = await deps.bundles.add(frame)
+      release(frame.bytes.buffer)
       for (let i = 0; i < frame.count; i++) volumes.push(volume)
     }
     if (piece !== null) assign(deps, piece, fresh, volumes, files)
@@ -64,7 +66,7 @@ export async function* place(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGen
 /** Enters the new chunks where they came to lie and gives each file its references. */
 function assign(
   deps: ReadDeps,
-  piece: Omit<Piece, "buffer">,
+  piece: Piece,
   fresh: Int32Array,
   volumes: readonly number[],
   files: { end: FileEnd | null; chunks: ChunkRef[] }[],
@@ -99,8 +101,7 @@ async function* packed(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGenerator
       offsets.push(piece.offsets[i] ?? 0)
       lengths.push(piece.lengths[i] ?? 0)
     }
-    const { buffer, ...rest } = piece
-    return { job, piece: rest, fresh, frames: await deps.pool.pack({ buffer, ids, offsets, lengths }) }
+    return { job, piece, fresh, frames: await deps.pool.pack({ slot: piece.slot, ids, offsets, lengths }) }
   }
   yield* inOrder(pieces(deps, jobs), PIECES_AHEAD, deps.signal, work)
 }

@@ -2,37 +2,32 @@
 // A file counts as read consistently if `fstat` says the same before and after. One that does not is read again while it
 // fits one buffer, and then stored as far as it was read, with the word `changed`: reported, not guessed.
 
-import { createHash, createHmac, type Hash } from "node:crypto"
+import { createHash, createHmac, type Hash, type KeyObject } from "node:crypto"
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from "node:fs"
 import { statFields } from "@backup-cloud/format"
 import { contentRule, cutEnd } from "./cut.ts"
-import type { FileEnd, FilePart, FileToRead, Piece, ReadStat } from "./messages.ts"
+import { type FileEnd, type FilePart, type FileToRead, type Piece, type ReadStat, SLOT } from "./messages.ts"
 
-/** Bytes of a piece's buffer: twice the longest chunk, so that a carried tail leaves room to read. */
-const BUFFER = 8_388_608
 /** A piece of small files is handed on when it holds this much. */
 const ENOUGH = 4_194_304
 const ATTEMPTS = 3
 
-/** Hands out piece buffers and takes them back. */
-export class Buffers {
-  readonly #free: ArrayBuffer[] = []
-  take(): ArrayBuffer {
-    return this.#free.pop() ?? new ArrayBuffer(BUFFER)
-  }
-  give(buffer: ArrayBuffer): void {
-    if (this.#free.length < 2) this.#free.push(buffer)
-  }
+/** Memory for one piece. */
+export interface Slot {
+  readonly number: number
+  /** `SLOT` bytes. */
+  readonly bytes: Buffer
 }
 
 export interface Naming {
-  readonly chunkKey: Uint8Array
+  /** As a key object, which spares `createHmac` to find out each time what it was given. */
+  readonly chunkKey: KeyObject
   readonly table: Int32Array
 }
 
 class PieceBuilder {
-  readonly buffer: ArrayBuffer
   readonly bytes: Buffer
+  readonly #slot: number
   used = 0
   #ids: string[] = []
   #offsets: number[] = []
@@ -40,9 +35,9 @@ class PieceBuilder {
   #parts: FilePart[] = []
   #partStart = 0
 
-  constructor(buffer: ArrayBuffer) {
-    this.buffer = buffer
-    this.bytes = Buffer.from(buffer)
+  constructor({ number, bytes }: Slot) {
+    this.#slot = number
+    this.bytes = bytes
   }
 
   chunk(naming: Naming, start: number, end: number): void {
@@ -63,13 +58,9 @@ class PieceBuilder {
     this.#partStart = this.#ids.length
   }
 
-  get parts(): number {
-    return this.#parts.length
-  }
-
   done(last: boolean): Piece {
     return {
-      buffer: this.buffer,
+      slot: this.#slot,
       ids: this.#ids,
       offsets: this.#offsets,
       lengths: this.#lengths,
@@ -79,26 +70,29 @@ class PieceBuilder {
   }
 }
 
-/** The pieces of `files`, in order. The last one has `last` set, also when there is no content at all. */
+/**
+ * The pieces of `files`, in order. The last one has `last` set, also when there is no content at all.
+ * @param take asked for memory once a piece, when it is begun
+ */
 export function* scan(
   files: readonly FileToRead[],
   naming: Naming,
-  buffers: Buffers,
+  take: () => Slot,
 ): Generator<Piece, void, undefined> {
-  let piece = new PieceBuilder(buffers.take())
+  let piece = new PieceBuilder(take())
   for (const [index, file] of files.entries()) {
-    if (piece.used + Math.min(file.size + 1, ENOUGH) > BUFFER || piece.used >= ENOUGH) {
+    if (piece.used + Math.min(file.size + 1, ENOUGH) > SLOT || piece.used >= ENOUGH) {
       yield piece.done(false)
-      piece = new PieceBuilder(buffers.take())
+      piece = new PieceBuilder(take())
     }
     const reading = new Reading(file)
     let step = reading.step(piece, naming)
     while (step === "full") {
       piece.part(index, null)
-      const next = new PieceBuilder(buffers.take())
-      reading.carry(piece, next)
+      const tail = reading.tail(piece)
       yield piece.done(false)
-      piece = next
+      piece = new PieceBuilder(take())
+      reading.goOn(piece, tail)
       step = reading.step(piece, naming)
     }
     piece.part(index, step)
@@ -149,9 +143,14 @@ class Reading {
     }
   }
 
-  /** Moves what is not cut yet to the next piece. */
-  carry(from: PieceBuilder, to: PieceBuilder): void {
-    to.used = from.bytes.copy(to.bytes, 0, this.#uncut, from.used)
+  /** A copy of what is not cut yet; shorter than the longest chunk. */
+  tail(piece: PieceBuilder): Buffer {
+    return Buffer.from(piece.bytes.subarray(this.#uncut, piece.used))
+  }
+
+  /** Goes on in the next piece. */
+  goOn(piece: PieceBuilder, tail: Buffer): void {
+    piece.used = tail.copy(piece.bytes)
     this.#base = 0
     this.#uncut = 0
     this.#pieces++

@@ -1,21 +1,19 @@
 // The worker thread: scans files and packs chunks as it is told. Between pieces it listens, so that packing goes on while
-// a scan waits for its pieces to be taken.
+// a scan waits for a slot.
 
+import { createSecretKey } from "node:crypto"
 import { parentPort, workerData } from "node:worker_threads"
 import type { FileToRead, FromWorker, ToWorker, WorkerSetup } from "./messages.ts"
 import { pack } from "./pack.ts"
-import { Buffers, scan } from "./scan.ts"
-
-/** Pieces of a job that may be on their way at once. */
-const AHEAD = 2
+import { scan } from "./scan.ts"
 
 if (parentPort === null) throw new TypeError("this module runs in a worker thread")
 const port = parentPort
 const setup = workerData as WorkerSetup
-const naming = { chunkKey: setup.chunkKey, table: Int32Array.from(setup.cutTable) }
-const buffers = new Buffers()
-const waiting = new Map<number, () => void>()
-const credit = new Map<number, number>()
+const naming = { chunkKey: createSecretKey(setup.chunkKey), table: Int32Array.from(setup.cutTable) }
+const slots = setup.slots.map((memory) => Buffer.from(memory))
+/** Slots that a scan may fill, and how to wake it when one comes. */
+const granted = new Map<number, { readonly slots: number[]; wake: () => void }>()
 let turn = Promise.resolve()
 
 function say(message: FromWorker, transfer: ArrayBuffer[] = []): void {
@@ -24,42 +22,52 @@ function say(message: FromWorker, transfer: ArrayBuffer[] = []): void {
 
 async function runScan(job: number, files: readonly FileToRead[]): Promise<void> {
   try {
-    for (const piece of scan(files, naming, buffers)) {
-      while ((credit.get(job) ?? -1) === 0) await new Promise<void>((resolve) => waiting.set(job, resolve))
-      const left = credit.get(job)
-      if (left === undefined) return
-      credit.set(job, left - 1)
-      say({ type: "piece", job, piece }, [piece.buffer])
+    const pieces = scan(files, naming, () => {
+      const number = granted.get(job)?.slots.shift()
+      if (number === undefined) throw new TypeError("a scan needs a slot")
+      return { number, bytes: slots[number] as Buffer }
+    })
+    for (;;) {
+      const grant = granted.get(job)
+      if (grant === undefined) return
+      if (grant.slots.length === 0) {
+        await new Promise<void>((resolve) => {
+          grant.wake = resolve
+        })
+        continue
+      }
+      const { value: piece } = pieces.next()
+      if (piece === undefined) return
+      say({ type: "piece", job, piece })
       // Lets messages in: a piece takes milliseconds, and packing must not wait for the whole file.
       await new Promise<void>((resolve) => setImmediate(resolve))
     }
   } catch (error) {
     say({ type: "failed", job, error })
   } finally {
-    credit.delete(job)
+    granted.delete(job)
   }
 }
 
 port.on("message", (message: ToWorker) => {
+  const grant = granted.get(message.job)
   switch (message.type) {
     case "scan":
-      credit.set(message.job, AHEAD)
+      granted.set(message.job, { slots: [], wake: () => undefined })
       turn = turn.then(() => runScan(message.job, message.files))
       return
-    case "more":
-      if (credit.has(message.job)) credit.set(message.job, (credit.get(message.job) ?? 0) + 1)
-      waiting.get(message.job)?.()
-      waiting.delete(message.job)
+    case "slot":
+      grant?.slots.push(message.slot)
+      grant?.wake()
       return
     case "cancel":
-      credit.delete(message.job)
-      waiting.get(message.job)?.()
-      waiting.delete(message.job)
+      granted.delete(message.job)
+      grant?.wake()
       return
     case "pack":
       try {
-        const frames = pack(message)
-        buffers.give(message.buffer)
+        const { chunks } = message
+        const frames = pack(slots[chunks.slot] as Buffer, chunks)
         say(
           { type: "packed", job: message.job, frames },
           frames.map((frame) => frame.bytes.buffer),

@@ -5,6 +5,8 @@
 // Faults, for all: `tampered` when a message is not what it must be; `refused` when a key or signature is not one that
 // counts; `unavailable` when the program or card cannot be used (hint: what to do); `usage` for arguments.
 
+import type { FileHandle } from "node:fs/promises"
+
 /** One certificate, alone in its file. */
 export interface Certificate {
   /** Of the primary key, 40 upper-case hex digits. */
@@ -24,9 +26,11 @@ export interface SealTo {
 export interface Sealer {
   /**
    * The sealed message of `plain`, in pieces. The packet tags of the output are checked before the first piece leaves.
-   * The message is whole only when the iteration ends without a throw.
+   * The message is whole only when the iteration ends without a throw. A piece of `plain` was taken, and may be used
+   * again, when the next is asked for; the same holds for the pieces that come out.
+   * @param spool an empty file, open for reading and writing, in which the message is left as well
    */
-  seal(plain: AsyncIterable<Uint8Array>, to: SealTo, signal: AbortSignal): AsyncIterable<Uint8Array>
+  seal(plain: AsyncIterable<Uint8Array>, to: SealTo, signal: AbortSignal, spool?: FileHandle): AsyncIterable<Uint8Array>
 }
 
 export interface Signer {

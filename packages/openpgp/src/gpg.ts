@@ -3,6 +3,7 @@
 // in its arguments or environment. Killed when the signal aborts or the reader stops; never outlives either.
 
 import { type ChildProcess, spawn } from "node:child_process"
+import type { FileHandle } from "node:fs/promises"
 import type { Readable, Writable } from "node:stream"
 import { BackupError } from "@backup-cloud/format"
 import type { GpgHome } from "./home.ts"
@@ -27,6 +28,8 @@ export interface GpgRun {
   readonly input: AsyncIterable<Uint8Array> | Uint8Array
   /** What can be read from file descriptors 4, 5, … (`EXTRA`). */
   readonly extra?: readonly Uint8Array[]
+  /** Gets the output; nothing is yielded then. */
+  readonly output?: FileHandle
   /** Whether this run needs private keys and so an agent. */
   readonly agent?: boolean
   /** Decides by the ending whether what came out counts, and throws if not. */
@@ -67,7 +70,8 @@ export async function* runGpg(home: GpgHome, run: GpgRun, signal: AbortSignal): 
     ...run.args,
   ]
   // In a session of its own, so that Ctrl-C at the terminal reaches us alone and a checkpoint can still be sealed.
-  const stdio = Array.from({ length: EXTRA + extra.length }, () => "pipe" as const)
+  const stdio: ("pipe" | number)[] = Array.from({ length: EXTRA + extra.length }, () => "pipe")
+  if (run.output !== undefined) stdio[1] = run.output.fd
   const child = spawn(home.program, args, { stdio, detached: true })
   const kill = (): void => {
     child.kill()
@@ -77,13 +81,14 @@ export async function* runGpg(home: GpgHome, run: GpgRun, signal: AbortSignal): 
   ended.catch(() => {}) // seen again below
   writeExtra(child, extra)
   const failures: unknown[] = []
-  const fed = feed(child.stdin, run.input).catch((error: unknown) => {
+  const stdin = child.stdio[0] as Writable
+  const fed = feed(stdin, run.input).catch((error: unknown) => {
     failures.push(error)
     kill()
     return false
   })
   try {
-    for await (const piece of child.stdout as AsyncIterable<Buffer>) yield piece
+    for await (const piece of (child.stdout ?? []) as AsyncIterable<Buffer>) yield piece
     const result = await ended
     // A gpg that refuses its input stops reading: only after success is there a reason to wait for the input's end.
     const whole = result.code === 0 ? await fed : false
@@ -96,7 +101,7 @@ export async function* runGpg(home: GpgHome, run: GpgRun, signal: AbortSignal): 
   } finally {
     signal.removeEventListener("abort", kill)
     kill()
-    child.stdin.destroy()
+    stdin.destroy()
     await ended.catch(() => {})
   }
 }
@@ -151,12 +156,12 @@ function writeExtra(child: ChildProcess, extra: readonly Uint8Array[]): void {
   }
 }
 
-/** Whether all of `input` was taken. Never faster than gpg reads. */
+/** Whether all of `input` was taken. The next piece is asked for when gpg has read the one before. */
 async function feed(stdin: Writable, input: GpgRun["input"]): Promise<boolean> {
   stdin.on("error", () => {}) // gpg stopped reading: its exit code tells why
   for await (const piece of input instanceof Uint8Array ? [input] : input) {
     if (stdin.destroyed) return false
-    if (piece.length > 0 && !stdin.write(piece)) await writable(stdin)
+    if (piece.length > 0) await written(stdin, piece)
   }
   if (stdin.destroyed) return false
   return new Promise((resolve) => {
@@ -167,13 +172,11 @@ async function feed(stdin: Writable, input: GpgRun["input"]): Promise<boolean> {
   })
 }
 
-function writable(stdin: Writable): Promise<void> {
+/** Resolves when the system has taken the piece, or never will. */
+function written(stdin: Writable, piece: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
-    const done = (): void => {
-      for (const event of ["drain", "close", "error"]) stdin.off(event, done)
+    stdin.write(piece, () => {
       resolve()
-    }
-    for (const event of ["drain", "close", "error"]) stdin.on(event, done)
-    if (stdin.destroyed) done()
+    })
   })
 }

@@ -167,7 +167,8 @@ const MOST_KEY_PACKET = 16_384
 const MOST_KEY_PACKETS = 1_024
 
 /**
- * Takes a sealed message apart (docs/format.md, section 4) as it streams; nothing of the data is held or copied.
+ * Takes a sealed message apart (docs/format.md, section 4) as it streams; nothing of the data is held or copied, and no
+ * piece is looked at after the next was asked for.
  * Throws `tampered` for anything else: other tags (20 among them), versions, orders, bytes after the end.
  */
 export async function splitSealed(message: AsyncIterable<Uint8Array>, object: string): Promise<SealedParts> {
@@ -195,17 +196,19 @@ export async function splitSealed(message: AsyncIterable<Uint8Array>, object: st
           fail("has too many or too large key packets")
         const end = header.size + header.length
         if (held.length >= end) {
-          const body = held.subarray(header.size, end)
+          const packet = Uint8Array.from(held.subarray(0, end))
+          const body = packet.subarray(header.size)
           if (body[0] !== (header.tag === TAG.pkesk ? 3 : 4))
             fail(`a key packet of tag ${header.tag} has another version`)
-          keys.push({ tag: header.tag, bytes: held.subarray(0, end), body })
+          keys.push({ tag: header.tag, bytes: packet, body })
           held = held.subarray(end)
           continue
         }
       }
+      const rest = Uint8Array.from(held)
       const next = await pieces.next()
       if (next.done === true) return fail("ends before its data")
-      held = held.length === 0 ? next.value : Buffer.concat([held, next.value])
+      held = rest.length === 0 ? next.value : Buffer.concat([rest, next.value])
     }
   } catch (error) {
     await close()

@@ -3,6 +3,7 @@
 // order, in the one accepted form; that it opens is for the caller to try (`open-passphrase`).
 
 import { randomBytes } from "node:crypto"
+import type { FileHandle } from "node:fs/promises"
 import { ReadableStream } from "node:stream/web"
 import { BackupError } from "@backup-cloud/format"
 import type { PublicKey } from "openpgp"
@@ -119,11 +120,27 @@ function refusedName(to: readonly Structure[], descriptor = ""): string {
   return to[Number(/^-&([0-9]+)$/.exec(descriptor)?.[1]) - EXTRA]?.fingerprint ?? "a certificate"
 }
 
+/** Bytes that are read back at once. */
+const PIECE = 1 << 20
+
+/** What `gpg` leaves in the file, once it has ended well. Every piece is in the same buffer. */
+async function* readBack(gpg: AsyncIterator<unknown>, spool: FileHandle, signal: AbortSignal) {
+  await gpg.next() // It yields nothing, so this is its end.
+  const buffer = Buffer.allocUnsafeSlow(PIECE)
+  for (let at = 0; ; ) {
+    signal.throwIfAborted()
+    const { bytesRead } = await spool.read(buffer, 0, PIECE, at)
+    if (bytesRead === 0) return
+    at += bytesRead
+    yield buffer.subarray(0, bytesRead)
+  }
+}
+
 /** Streams through one gpg process a message. @param home a temporary one; its keyring stays empty */
 export function gpgSealer(home: GpgHome): Sealer {
   const known: Known = new WeakMap()
   return {
-    async *seal(plain, to, signal) {
+    async *seal(plain, to, signal, spool) {
       const structures = recipients(to, known)
       const files = to.certificates.map((certificate) => certificate.bytes)
       const names = files.map((_, i) => `--recipient-file=-&${EXTRA + i}`)
@@ -131,7 +148,11 @@ export function gpgSealer(home: GpgHome): Sealer {
       if (files.length > 0) args.push("--encrypt")
       if (to.passphrase !== null) args.push(`--passphrase-fd=${EXTRA + files.length}`, "--symmetric")
       const extra = to.passphrase === null ? files : [...files, passphraseBytes(to.passphrase)]
-      const message = runGpg(home, { args, input: plain, extra, judge: judgeSealing.bind(null, structures) }, signal)
+      const judge = judgeSealing.bind(null, structures)
+      const message =
+        spool === undefined
+          ? runGpg(home, { args, input: plain, extra, judge }, signal)
+          : readBack(runGpg(home, { args, input: plain, extra, judge, output: spool }, signal), spool, signal)
       yield* checked(message, structures, to.passphrase !== null)
     },
   }
@@ -141,7 +162,7 @@ export function gpgSealer(home: GpgHome): Sealer {
 export function jsSealer(): Sealer {
   const known: Known = new WeakMap()
   return {
-    async *seal(plain, to, signal) {
+    async *seal(plain, to, signal, spool) {
       const structures = recipients(to, known)
       if (to.passphrase !== null) passphraseBytes(to.passphrase) // refuses what gpg could not be given
       const pgp = await library()
@@ -157,7 +178,10 @@ export function jsSealer(): Sealer {
         format: "binary",
         config,
       })
-      yield* checked(sealed as AsyncIterable<Uint8Array>, structures, to.passphrase !== null)
+      for await (const piece of checked(sealed as AsyncIterable<Uint8Array>, structures, to.passphrase !== null)) {
+        await spool?.writeFile(piece)
+        yield piece
+      }
       signal.throwIfAborted()
     },
   }
