@@ -18,7 +18,7 @@ export interface Job {
   readonly files: readonly FileToRead[]
 }
 
-const MOST_ITEMS = 2_048
+const MOST_ITEMS = 512
 const MOST_FILES = 512
 /** Bytes to read at which a job is closed. */
 const MOST_BYTES = 4_194_304

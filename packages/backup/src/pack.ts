@@ -1,9 +1,8 @@
 // Chunks as zstd frames of whole tar members, inside a worker thread. A frame is closed at about 1 MiB, so that a volume
 // can be filled to within about 1% and frames can be compressed side by side.
 
-import { compressFrameSync, memberSize, writeHeader } from "@backup-cloud/format"
+import { compressFrameSync, memberSize, release, writeHeader } from "@backup-cloud/format"
 import type { Chunks, Frame } from "./messages.ts"
-import { release } from "./release.ts"
 
 const FRAME = 1_048_576
 

@@ -1,13 +1,12 @@
 // From jobs to placed chunks: workers read, cut and name; here it is decided which chunks are new; workers pack those.
 // Everything stays in the order of the jobs, and a few pieces are under way at any time.
 
-import { type ChunkRef, inOrder } from "@backup-cloud/format"
+import { type ChunkRef, inOrder, release } from "@backup-cloud/format"
 import type { Bundles } from "./bundles.ts"
 import type { Known } from "./chunk-index.ts"
 import type { Job } from "./classify.ts"
 import type { FileEnd, Frame, Piece } from "./messages.ts"
 import type { Pool } from "./pool.ts"
-import { release } from "./release.ts"
 
 /** Jobs that are being scanned ahead, and pieces that are being packed. */
 const JOBS_AHEAD = 2

@@ -36,38 +36,69 @@ export function writeHeader(into: Buffer, offset: number, id: string, length: nu
 
 export interface Member {
   readonly id: string
-  /** A view into the buffer that was parsed. */
+  /** A view into what was pushed, where it came in one piece. */
   readonly bytes: Buffer
+}
+
+/** Reads a tar archive that comes in pieces; throws `tampered`, naming the object, for anything but the one form. */
+export class TarReader {
+  readonly #object: string
+  readonly #seen = new Set<string>()
+  readonly #expected = Buffer.alloc(BLOCK)
+  /** What is not yet a whole member. */
+  #rest: Buffer = Buffer.alloc(0)
+
+  constructor(object: string) {
+    this.#object = object
+  }
+
+  /** The members that are whole with this piece. What is left of it is copied. */
+  *push(piece: Buffer): Generator<Member, void, undefined> {
+    const tar = this.#rest.length === 0 ? piece : Buffer.concat([this.#rest, piece])
+    let at = 0
+    while (at + BLOCK <= tar.length && tar[at] !== 0) {
+      const { id, length } = this.#header(tar, at)
+      if (at + memberSize(length) > tar.length) break
+      if (this.#seen.has(id)) this.#fail(`${id} occurs twice`)
+      this.#seen.add(id)
+      const end = at + BLOCK + length
+      at += memberSize(length)
+      if (!isZero(tar.subarray(end, at))) this.#fail(`${id} is not padded with zeros`)
+      yield { id, bytes: tar.subarray(end - length, end) }
+    }
+    this.#rest = Buffer.from(tar.subarray(at))
+  }
+
+  /** Checks that the archive ends where the pieces do. */
+  end(): void {
+    if (this.#rest.length !== TAR_END || !isZero(this.#rest)) this.#fail("the tar archive does not end as it must")
+    if (this.#seen.size === 0) this.#fail("holds no chunk")
+  }
+
+  #header(tar: Buffer, at: number): { id: string; length: number } {
+    const id = tar.toString("latin1", at, at + 64)
+    const digits = tar.toString("latin1", at + 124, at + 135)
+    if (!patterns.digest.test(id) || !/^[0-7]{11}$/.test(digits)) this.#fail("a member is not a chunk")
+    const length = Number.parseInt(digits, 8)
+    writeHeader(this.#expected, 0, id, length)
+    if (tar.compare(this.#expected, 0, BLOCK, at, at + BLOCK) !== 0)
+      this.#fail(`the header of ${id} is not in the one form`)
+    if (length < 1 || length > MAX_CHUNK) this.#fail(`${id} is too long`)
+    return { id, length }
+  }
+
+  #fail(why: string): never {
+    throw new BackupError("tampered", `${this.#object}: ${why}`)
+  }
 }
 
 /** The members of a whole tar archive; throws `tampered`, naming `object`, for anything but the one form. */
 export function* parseTar(tar: Buffer, object: string): Generator<Member, void, undefined> {
-  const fail = (why: string): never => {
-    throw new BackupError("tampered", `${object}: ${why}`)
-  }
-  const seen = new Set<string>()
-  const expected = Buffer.alloc(BLOCK)
-  let at = 0
-  while (at + BLOCK <= tar.length && tar[at] !== 0) {
-    const id = tar.toString("latin1", at, at + 64)
-    const digits = tar.toString("latin1", at + 124, at + 135)
-    if (!patterns.digest.test(id) || !/^[0-7]{11}$/.test(digits)) return fail("a member is not a chunk")
-    const length = Number.parseInt(digits, 8)
-    writeHeader(expected, 0, id, length)
-    if (tar.compare(expected, 0, BLOCK, at, at + BLOCK) !== 0) return fail(`the header of ${id} is not in the one form`)
-    if (length < 1 || length > MAX_CHUNK || at + memberSize(length) > tar.length) return fail(`${id} is too long`)
-    if (seen.has(id)) return fail(`${id} occurs twice`)
-    seen.add(id)
-    const end = at + BLOCK + length
-    at += memberSize(length)
-    if (!isZero(tar.subarray(end, at))) return fail(`${id} is not padded with zeros`)
-    yield { id, bytes: tar.subarray(end - length, end) }
-  }
-  if (tar.length - at !== TAR_END || !isZero(tar.subarray(at))) return fail("the tar archive does not end as it must")
-  if (seen.size === 0) return fail("holds no chunk")
+  const reader = new TarReader(object)
+  yield* reader.push(tar)
+  reader.end()
 }
 
 function isZero(bytes: Buffer): boolean {
-  for (const byte of bytes) if (byte !== 0) return false
-  return true
+  return bytes.every((byte) => byte === 0)
 }

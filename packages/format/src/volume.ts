@@ -5,7 +5,9 @@
 import { promisify } from "node:util"
 import { constants, zstdCompress, zstdCompressSync, zstdDecompress } from "node:zlib"
 import { BackupError } from "./faults.ts"
-import { type Member, parseTar } from "./tar.ts"
+import { inOrder } from "./in-order.ts"
+import { release } from "./release.ts"
+import { type Member, TarReader } from "./tar.ts"
 
 /** Length of a full volume's plaintext: 64 MiB less 128 KiB for the OpenPGP packets around it. */
 export const FULL = 66_977_792
@@ -72,12 +74,54 @@ export function padding(length: number): Buffer {
 
 /** The chunks of a volume's plaintext, after all of it was checked. Throws `tampered`, naming `object`. */
 export async function unpackVolume(plain: Uint8Array, object: string): Promise<Member[]> {
+  const members: Member[] = []
+  for await (const frame of unpacked(plain, object, new AbortController().signal)) members.push(...frame.members)
+  return members
+}
+
+/**
+ * The same, one after the other while the rest is not unpacked yet: what is wrong further on shows only there, so nothing
+ * may count until the end. A chunk's bytes are valid until the next is asked for.
+ */
+export async function* volumeMembers(
+  plain: Uint8Array,
+  object: string,
+  signal: AbortSignal,
+): AsyncGenerator<Member, void, undefined> {
+  for await (const { members, content } of unpacked(plain, object, signal)) {
+    yield* members
+    release(content)
+  }
+}
+
+/** Frame by frame, the members that it completes, and the memory that most of them lie in. */
+async function* unpacked(plain: Uint8Array, object: string, signal: AbortSignal) {
   const bytes = Buffer.from(plain.buffer, plain.byteOffset, plain.length)
-  const fail = (why: string, cause?: unknown): never => {
-    throw new BackupError("tampered", `${object}: ${why}`, { cause })
+  const tar = new TarReader(object)
+  let count = 0
+  // While one is used, the next is decompressed.
+  for await (const content of inOrder(framesOf(bytes, object), 2, signal, (frame) => unpack(bytes, frame, object))) {
+    const members = [...tar.push(content)]
+    count += members.length
+    if (count > MAX_MEMBERS) throw new BackupError("tampered", `${object}: holds more than 65,536 chunks`)
+    yield { members, content: content.buffer }
+  }
+  tar.end()
+}
+
+interface FrameAt {
+  readonly at: number
+  readonly end: number
+  /** Bytes of content that it says it has. */
+  readonly size: number
+}
+
+function framesOf(bytes: Buffer, object: string): FrameAt[] {
+  const fail = (why: string): never => {
+    throw new BackupError("tampered", `${object}: ${why}`)
   }
   if (bytes.length < SMALLEST) return fail("is shorter than any volume")
-  const frames: { at: number; end: number; size: number }[] = []
+  const frames: FrameAt[] = []
   let at = 0
   let total = 0
   while (at + 4 <= bytes.length && bytes.readUInt32LE(at) === FRAME) {
@@ -91,22 +135,19 @@ export async function unpackVolume(plain: Uint8Array, object: string): Promise<M
   const expected = paddedLength(at)
   if (expected !== bytes.length || bytes.compare(padding(at), 0, bytes.length - at, at) !== 0)
     return fail("is not padded as it must be")
-  const tar = Buffer.allocUnsafe(total)
-  let filled = 0
+  return frames
+}
+
+async function unpack(bytes: Buffer, { at, end, size }: FrameAt, object: string): Promise<Buffer<ArrayBuffer>> {
+  // In one piece, and in a buffer that nothing else shares.
+  const room = { maxOutputLength: Math.max(1, size), chunkSize: Math.max(size + 1, Buffer.poolSize) }
   try {
-    for (const frame of frames) {
-      const content = await decompress(bytes.subarray(frame.at, frame.end), {
-        maxOutputLength: Math.max(1, frame.size),
-      })
-      if (content.length !== frame.size) return fail("a zstd frame has another length than it says")
-      filled += content.copy(tar, filled)
-    }
+    const content = await decompress(bytes.subarray(at, end), room)
+    if (content.length === size) return content
   } catch (cause) {
-    if (cause instanceof BackupError) throw cause
-    return fail("a zstd frame does not decompress", cause)
+    throw new BackupError("tampered", `${object}: a zstd frame does not decompress`, { cause })
   }
-  const members = [...parseTar(tar, object)]
-  return members.length <= MAX_MEMBERS ? members : fail("holds more than 65,536 chunks")
+  throw new BackupError("tampered", `${object}: a zstd frame has another length than it says`)
 }
 
 /** End and content size of the frame that starts at `at`; `null` unless it is in the form of section 7. */

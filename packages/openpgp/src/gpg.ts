@@ -88,7 +88,7 @@ export async function* runGpg(home: GpgHome, run: GpgRun, signal: AbortSignal): 
     return false
   })
   try {
-    for await (const piece of (child.stdout ?? []) as AsyncIterable<Buffer>) yield piece
+    if (child.stdout !== null) yield* piecesOf(child.stdout)
     const result = await ended
     // A gpg that refuses its input stops reading: only after success is there a reason to wait for the input's end.
     const whole = result.code === 0 ? await fed : false
@@ -121,6 +121,39 @@ export async function gather(pieces: AsyncIterable<Uint8Array>, most: number, ob
     all.push(piece)
   }
   return Buffer.concat(all, length)
+}
+
+/** Pieces that may wait for whoever reads them. */
+const MOST_PIECES = 16
+
+/**
+ * What a stream reads, as it reads it: its own iteration joins what waits, which costs a copy of everything.
+ */
+async function* piecesOf(stream: Readable): AsyncGenerator<Uint8Array> {
+  const waiting: Buffer[] = []
+  let wake: () => void = () => undefined
+  stream.on("data", (piece: Buffer) => {
+    waiting.push(piece)
+    if (waiting.length >= MOST_PIECES) stream.pause()
+    wake()
+  })
+  stream.once("close", () => {
+    wake()
+  })
+  for (;;) {
+    const piece = waiting.shift()
+    if (piece !== undefined) {
+      yield piece
+      if (waiting.length === 0) stream.resume()
+    } else if (stream.closed) {
+      if (stream.errored !== null) throw stream.errored
+      return
+    } else {
+      await new Promise<void>((resolve) => {
+        wake = resolve
+      })
+    }
+  }
 }
 
 async function ending(child: ChildProcess, program: string): Promise<Ending> {

@@ -6,17 +6,24 @@ import { BackupError, isFault } from "@backup-cloud/format"
 import type { ArchiveReader, ReadOptions } from "@backup-cloud/store"
 import type { Located } from "./view.ts"
 
-/** The object's bytes in pieces. Throws `incomplete` if it is not there, `tampered` if nothing stored is what was signed. */
-export async function fetchObject(reader: ArchiveReader, wanted: Located, signal: AbortSignal): Promise<Uint8Array[]> {
-  const current = await attempt(reader, wanted, {}, signal)
-  if (typeof current !== "string") return current
+/**
+ * Reads the object into `into`, which has its length. Throws `incomplete` if it is not there, `tampered` if nothing stored
+ * is what was signed.
+ */
+export async function fetchObject(
+  reader: ArchiveReader,
+  wanted: Located,
+  into: Buffer,
+  signal: AbortSignal,
+): Promise<void> {
+  const current = await attempt(reader, wanted, into, {}, signal)
+  if (current === "signed") return
   let there = current === "other"
   for (const version of await versions(reader, wanted.name, signal)) {
     if (version.deleted || version.version === "") continue
     there = true
     if (version.size !== wanted.record.length) continue
-    const found = await attempt(reader, wanted, { version: version.version }, signal)
-    if (typeof found !== "string") return found
+    if ((await attempt(reader, wanted, into, { version: version.version }, signal)) === "signed") return
   }
   if (!there) {
     throw new BackupError("incomplete", `${wanted.name}: is missing, and a signed receipt names it`, {
@@ -41,24 +48,24 @@ async function versions(reader: ArchiveReader, name: string, signal: AbortSignal
 async function attempt(
   reader: ArchiveReader,
   { name, record }: Located,
+  into: Buffer,
   options: ReadOptions,
   signal: AbortSignal,
-): Promise<Uint8Array[] | "absent" | "other"> {
+): Promise<"signed" | "absent" | "other"> {
   const hash = createHash("sha256")
-  const pieces: Uint8Array[] = []
   let length = 0
   try {
     for await (const piece of reader.read(name, signal, options)) {
-      length += piece.length
-      if (length > record.length) return "other"
+      if (length + piece.length > record.length) return "other"
       hash.update(piece)
-      pieces.push(piece)
+      into.set(piece, length)
+      length += piece.length
     }
   } catch (error) {
     if (isFault(error, "not-found")) return "absent"
     throw error
   }
-  return length === record.length && hash.digest("hex") === record.sha256 ? pieces : "other"
+  return length === record.length && hash.digest("hex") === record.sha256 ? "signed" : "other"
 }
 
 /**

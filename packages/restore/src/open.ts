@@ -3,18 +3,25 @@
 
 import { BackupError, isFault } from "@backup-cloud/format"
 import { fetchObject } from "./fetch.ts"
+import { Room } from "./room.ts"
 import type { Located, RunReader } from "./view.ts"
+
+/** Memory for an object and for its plaintext. */
+export interface Rooms {
+  readonly sealed: Room
+  readonly plain: Room
+}
 
 /**
  * The plaintext of an object, whole. Throws `refused` if no release opens it, `incomplete` if it is not there,
  * `tampered` if it is not what it must be.
- * @param allocate where the plaintext goes, so that room can be used again: the result is the beginning of it
+ * @param rooms where it lies meanwhile; what is returned is of `rooms.plain`, and is to be given back
  */
 export async function openObject(
   view: RunReader,
   wanted: Located,
   signal: AbortSignal,
-  allocate: (length: number) => Buffer = (length) => Buffer.allocUnsafeSlow(length),
+  rooms: Rooms = { sealed: new Room(1), plain: new Room(1) },
 ): Promise<Buffer> {
   const passphrase = view.secrets.passphraseFor(wanted.run, wanted.base)
   if (passphrase === null) {
@@ -22,26 +29,46 @@ export async function openObject(
       hint: "ask a key holder with `backup-cloud request`",
     })
   }
-  const sealed = await fetchObject(view.reader, wanted, signal)
-  // Nothing is compressed within, so the plaintext is shorter than the message.
-  const plain = allocate(wanted.record.length)
+  const { length } = wanted.record
+  const sealed = await rooms.sealed.take(length)
+  try {
+    await fetchObject(view.reader, wanted, sealed, signal)
+    // Nothing is compressed within, so the plaintext is shorter than the message.
+    const plain = await rooms.plain.take(length)
+    try {
+      return plain.subarray(0, await open(view, wanted, sealed, passphrase, plain, signal))
+    } catch (error) {
+      rooms.plain.give(plain)
+      throw error
+    }
+  } finally {
+    rooms.sealed.give(sealed)
+  }
+}
+
+/** Opens `sealed` into `plain`; how many bytes there are of it. */
+async function open(
+  { opener }: RunReader,
+  { name }: Located,
+  sealed: Buffer,
+  passphrase: string,
+  plain: Buffer,
+  signal: AbortSignal,
+): Promise<number> {
+  const message = (async function* () {
+    yield sealed
+  })()
   let length = 0
   try {
-    for await (const piece of view.opener.open(drained(sealed), passphrase, signal)) {
+    for await (const piece of opener.open(message, passphrase, signal)) {
       if (length + piece.length > plain.length)
-        throw new BackupError("tampered", `${wanted.name}: opens to more than it holds`)
+        throw new BackupError("tampered", `${name}: opens to more than it holds`)
       plain.set(piece, length)
       length += piece.length
     }
   } catch (error) {
     if (!isFault(error, "tampered")) throw error
-    throw new BackupError("tampered", `${wanted.name}: does not open with the released passphrase`, { cause: error })
+    throw new BackupError("tampered", `${name}: does not open with the released passphrase`, { cause: error })
   }
-  return plain.subarray(0, length)
-}
-
-/** The pieces, each let go of once it is handed on. */
-async function* drained(pieces: Uint8Array[]): AsyncGenerator<Uint8Array, void, undefined> {
-  pieces.reverse()
-  for (let piece = pieces.pop(); piece !== undefined; piece = pieces.pop()) yield piece
+  return length
 }

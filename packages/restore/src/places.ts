@@ -33,6 +33,18 @@ export class Places {
     return false
   }
 
+  /** The places in files for which `test` holds, by id of the chunk. */
+  byId(test: (file: number) => boolean): Map<string, ChunkPlace[]> {
+    const found = new Map<string, ChunkPlace[]>()
+    for (const place of this) {
+      if (!test(place.file)) continue
+      const same = found.get(place.id)
+      if (same === undefined) found.set(place.id, [place])
+      else same.push(place)
+    }
+    return found
+  }
+
   *[Symbol.iterator](): Generator<ChunkPlace, void, undefined> {
     for (let i = 0; i < this.length; i++) {
       const [length = 0, file = 0, offset = 0] = this.#numbers.subarray(3 * i, 3 * i + 3)

@@ -2,7 +2,7 @@
 // every place that wants them, then hard links. A file gets its name when its SHA-256 is the catalogue's; until then it
 // is staged. Interrupted, the same command goes on: what is in place and whole is not written again.
 //
-// Memory: the plan, one unpacked volume (at most 256 MiB of chunks, where they compress well) and the next one opened.
+// Memory: the plan, and the plaintexts of two volumes, 64 MiB each, of which one is unpacked and the other opened.
 
 import { createHash, type Hash, hash } from "node:crypto"
 import {
@@ -14,10 +14,12 @@ import {
   names,
   type Target,
   type TargetProblem,
-  unpackVolume,
+  volumeMembers,
 } from "@backup-cloud/format"
 import { openObject } from "./open.ts"
+import type { ChunkPlace } from "./places.ts"
 import type { RestorePlan, VolumeNeed } from "./plan.ts"
+import { Room } from "./room.ts"
 import { locate, type RunReader } from "./view.ts"
 
 export type RestoreEvent =
@@ -113,7 +115,7 @@ class Work {
   readonly #state: Uint8Array
   readonly #lost: string[] = []
   readonly #problems: TargetProblem[] = []
-  readonly #room = new Room()
+  readonly #rooms = { sealed: new Room(1), plain: new Room(WIDTH) }
   #files = 0
   #bytes = 0
   #resumed = 0
@@ -167,10 +169,7 @@ class Work {
   async #open(view: RunReader, need: VolumeNeed, signal: AbortSignal): Promise<{ need: VolumeNeed; plain: Opened }> {
     try {
       const located = locate(view, "volume", need.run, need.volume)
-      return {
-        need,
-        plain: new Plain(await openObject(view, located, signal, this.#room.take), located.name, this.#room),
-      }
+      return { need, plain: await openObject(view, located, signal, this.#rooms) }
     } catch (error) {
       return { need, plain: this.#forgiven(error) }
     }
@@ -184,26 +183,32 @@ class Work {
   }
 
   async #writeVolume(need: VolumeNeed, opened: Opened): Promise<void> {
-    let chunks: Map<string, Buffer> | BackupError
-    try {
-      chunks = opened instanceof BackupError ? opened : await opened.unpack()
-    } catch (error) {
-      chunks = this.#forgiven(error)
-    }
     const where = `${need.run}/${names.volume(need.volume)}`
-    for (const place of need.places) {
-      if (this.#state[place.file] !== 0) continue
-      const bytes = chunks instanceof BackupError ? chunks : chunks.get(place.id)
-      if (bytes instanceof BackupError) await this.#lose(place.file, bytes.message)
-      else if (bytes?.length === place.length) await this.#writeChunk(place.file, place.offset, bytes)
-      else {
-        const error = new BackupError("tampered", `${where}: does not hold chunk ${place.id} as the catalogue has it`)
-        await this.#lose(place.file, this.#forgiven(error).message)
+    const wanted = need.places.byId((file) => this.#state[file] === 0)
+    let failure = opened instanceof BackupError ? opened : null
+    if (!(opened instanceof BackupError)) {
+      try {
+        for await (const { id, bytes } of volumeMembers(opened, where, this.#options.signal)) {
+          for (const place of wanted.get(id) ?? [])
+            if (bytes.length === place.length) await this.#writeChunk(place, bytes)
+          if (wanted.get(id)?.[0]?.length === bytes.length) wanted.delete(id)
+        }
+      } catch (error) {
+        failure = this.#forgiven(error)
+      } finally {
+        this.#rooms.plain.give(opened)
       }
+    }
+    for (const [id, places] of wanted) {
+      failure ??= this.#forgiven(
+        new BackupError("tampered", `${where}: does not hold chunk ${id} as the catalogue has it`),
+      )
+      for (const { file } of places) if (this.#state[file] === 0) await this.#lose(file, failure.message)
     }
   }
 
-  async #writeChunk(file: number, offset: number, bytes: Buffer): Promise<void> {
+  async #writeChunk({ file, offset }: ChunkPlace, bytes: Buffer): Promise<void> {
+    if (this.#state[file] !== 0) return
     const { plan, target, signal } = this.#options
     let progress = this.#progress.get(file)
     if (progress === undefined) {
@@ -317,43 +322,8 @@ class Work {
   }
 }
 
-/** Room for plaintexts of 64 MiB, used again: left to the garbage collector it would grow to several times as much. */
-class Room {
-  readonly #free: ArrayBuffer[] = []
-
-  readonly take = (length: number): Buffer => {
-    const fitting = this.#free.findIndex((room) => room.byteLength >= length)
-    const [room = new ArrayBuffer(length)] = fitting < 0 ? [] : this.#free.splice(fitting, 1)
-    return Buffer.from(room, 0, length)
-  }
-
-  give(bytes: Buffer): void {
-    this.#free.push(bytes.buffer as ArrayBuffer)
-    if (this.#free.length > WIDTH) this.#free.shift()
-  }
-}
-
-/** The plaintext of a volume, until it is unpacked. */
-class Plain {
-  readonly #bytes: Buffer
-  readonly #name: string
-  readonly #room: Room
-
-  constructor(bytes: Buffer, name: string, room: Room) {
-    this.#bytes = bytes
-    this.#name = name
-    this.#room = room
-  }
-
-  /** Its chunks by id. Once. */
-  async unpack(): Promise<Map<string, Buffer>> {
-    const members = await unpackVolume(this.#bytes, this.#name)
-    this.#room.give(this.#bytes)
-    return new Map(members.map((m) => [m.id, m.bytes]))
-  }
-}
-
-type Opened = Plain | BackupError
+/** The plaintext of a volume, or what is wrong with it. */
+type Opened = Buffer | BackupError
 
 /** While one volume is written, the next is fetched and opened. */
 const WIDTH = 2

@@ -10,7 +10,7 @@ import { errorCode, native, realRoot, walk } from "./walk.ts"
 import type { WalkMessage, WalkOrder } from "./walk-messages.ts"
 
 /** Rows of a batch. With fewer the messages cost more than the rows, with more the reader waits longer for the first. */
-const BATCH = 1000
+const BATCH = 500
 
 const order = workerData as WalkOrder
 const credits = new Int32Array(order.credits)
