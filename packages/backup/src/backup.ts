@@ -16,6 +16,7 @@ import {
   encodeEntry,
   encodeRoot,
   encodeRunKey,
+  isFault,
   MAX_TAR,
   MAX_VOLUMES,
   names,
@@ -40,9 +41,8 @@ import { CATALOGUE_TAR, CatalogueWriter } from "./catalogue-writer.ts"
 import { ChunkIndex, Known, LEAST_INDEXED } from "./chunk-index.ts"
 import { classify, type Item, Listing } from "./classify.ts"
 import { type Committed, commit } from "./commit.ts"
-import { type FileEnd } from "./messages.ts"
 import { Pool } from "./pool.ts"
-import { place } from "./read.ts"
+import { type Placed, place, type ReadFile } from "./read.ts"
 import { checkHorizon, MOST_RUNS, mayUse, Reuse } from "./reuse.ts"
 import { openSealing, type SealJob, sealWhole } from "./sealing.ts"
 import { isUseless, loadState, type State } from "./state.ts"
@@ -52,6 +52,8 @@ export type BackupEvent =
   | { readonly event: "started"; readonly run: string; readonly since: string | null }
   | { readonly event: "progress"; readonly entries: number; readonly bytes: number; readonly stored: number }
   | { readonly event: "unread"; readonly path: string; readonly why: string }
+  /** What produces the content broke off: the run is committed as `failed`. `why` is for people. */
+  | { readonly event: "broke-off"; readonly why: string }
   | { readonly event: "committed"; readonly run: string; readonly number: number; readonly outcome: Outcome }
 
 export interface BackupOptions {
@@ -173,22 +175,34 @@ class Run {
     const listings = states.map((state) => new Listing(readCatalogue(state.catalogue())))
     const usable = (entry: CatalogueEntry): boolean =>
       entry.chunks.every((chunk) => reuse.allows(chunk.id, chunk, names.volume))
-    const jobs = classify(this.#o.source.entries(signal), listings, usable)
-    let stopped = false
+    const { source } = this.#o
+    const jobs = classify(source.entries(signal), listings, usable, source.identity)
     const deps = { pool, known, bundles: this.#volumes, run: this.#id, signal }
-    for await (const { job, files } of place(deps, jobs)) {
-      signal.throwIfAborted()
-      let text = ""
-      for (const item of job.items) text += this.#line(item, item.file < 0 ? null : (files[item.file] ?? null))
-      await catalogue.write(text)
-      onEvent({ event: "progress", entries: this.#entries, bytes: this.#bytes, stored: this.#stored })
-      stopped = this.#o.stop.aborted || this.#volumes.count >= MAX_VOLUMES - 64
-      if (stopped) break
-      if (this.#o.now().getTime() - this.#lastCommit >= this.#o.checkpointEvery)
-        await this.#commit("checkpoint", catalogue)
-    }
+    const outcome = await this.#keep(place(deps, jobs), catalogue)
     for (const listing of listings) await listing.close()
-    return await this.#commit(stopped ? "checkpoint" : this.#errors.size > 0 ? "partial" : "complete", catalogue)
+    return await this.#commit(outcome, catalogue)
+  }
+
+  /** Writes the catalogue as content comes to lie in volumes; how the run ends. */
+  async #keep(placed: AsyncIterable<Placed>, catalogue: CatalogueWriter): Promise<Outcome> {
+    const { signal, stop, now, checkpointEvery, onEvent } = this.#o
+    try {
+      for await (const { job, files } of placed) {
+        signal.throwIfAborted()
+        let text = ""
+        for (const item of job.items) text += this.#line(item, item.file < 0 ? null : (files[item.file] ?? null))
+        await catalogue.write(text)
+        onEvent({ event: "progress", entries: this.#entries, bytes: this.#bytes, stored: this.#stored })
+        if (stop.aborted || this.#volumes.count >= MAX_VOLUMES - 64) return "checkpoint"
+        if (now().getTime() - this.#lastCommit >= checkpointEvery) await this.#commit("checkpoint", catalogue)
+      }
+    } catch (error) {
+      if (!isFault(error, "incomplete")) throw error
+      this.#errors.set("broke-off", 1)
+      onEvent({ event: "broke-off", why: error.message })
+      return "failed"
+    }
+    return this.#errors.size > 0 ? "partial" : "complete"
   }
 
   /** What earlier runs left: their listings, where their chunks lie, and which of them may be used. */
@@ -247,7 +261,7 @@ class Run {
   }
 
   /** The catalogue's lines of one entry. */
-  #line(item: Item, read: { end: FileEnd; chunks: readonly ChunkRef[] } | null): string {
+  #line(item: Item, read: ReadFile | null): string {
     const entry = toEntry(item, read)
     this.#entries++
     if (entry.type === "f") this.#bytes += entry.size
@@ -376,14 +390,18 @@ function roundUp(total: number): number {
   return total === 0 ? 0 : 2 ** Math.ceil(Math.log2(total))
 }
 
-function toEntry(item: Item, read: { end: FileEnd; chunks: readonly ChunkRef[] } | null): CatalogueEntry {
+function toEntry(item: Item, read: ReadFile | null): CatalogueEntry {
   const { entry, kept } = item
   const { type, mode, uid, gid, mtime, path, link } = entry
   const base = { type, mode, uid, gid, mtime, path, link, attributes: entry.attributes }
-  if (kept !== null) return { ...base, size: kept.size, sha256: kept.sha256, chunks: kept.chunks }
+  if (kept !== null) {
+    const streamed = entry.content?.kind === "stream"
+    const attributes = streamed ? new Map([...kept.attributes, ...entry.attributes]) : entry.attributes
+    return { ...base, attributes, size: kept.size, sha256: kept.sha256, chunks: kept.chunks }
+  }
   if (read === null) return { ...base, size: entry.type === "f" ? entry.size : 0, sha256: null, chunks: [] }
   const { end, chunks } = read
-  const attributes = new Map(entry.attributes)
+  const attributes = new Map([...entry.attributes, ...read.attributes])
   if (end.error !== null) attributes.set("error", end.error)
   if (end.stat !== null) {
     attributes.set("ctime", end.stat.ctime)

@@ -5,7 +5,7 @@ import { createHash, createHmac } from "node:crypto"
 import { type ChunkRef, compressFrame, memberSize, type Root, writeHeader } from "@backup-cloud/format"
 import type { Bundles } from "./bundles.ts"
 import { catalogueRule, cutEnd } from "./cut.ts"
-import type { Naming } from "./scan.ts"
+import type { Naming } from "./piece.ts"
 
 /** Most bytes of tar in a catalogue volume: it is opened as a whole when the next run reads it. */
 export const CATALOGUE_TAR = 33_554_432

@@ -1,7 +1,7 @@
 // What to do with each entry of the source: keep what the last run has of it, read it, or just record it. Two sorted
 // sequences are walked side by side, so memory does not grow with the tree.
 
-import { type CatalogueEntry, pathKey, type SourceEntry } from "@backup-cloud/format"
+import { type CatalogueEntry, pathKey, type SourceEntry, type StreamContent } from "@backup-cloud/format"
 import type { FileToRead } from "./messages.ts"
 
 export interface Item {
@@ -12,14 +12,15 @@ export interface Item {
   readonly file: number
 }
 
-/** Items in order, and the files among them to be read by one worker. */
+/** Items in order, and what among them is to be read: files by one worker, or streams. */
 export interface Job {
   readonly items: readonly Item[]
   readonly files: readonly FileToRead[]
+  /** Empty if there are files. */
+  readonly streams: readonly StreamContent[]
 }
 
 const MOST_ITEMS = 512
-const MOST_FILES = 512
 /** Bytes to read at which a job is closed. */
 const MOST_BYTES = 4_194_304
 
@@ -48,17 +49,16 @@ export class Listing {
   }
 }
 
-/** Whether a file has not changed since `before`: size, both times and inode are the same, and it was whole then. */
-function isUnchanged(entry: SourceEntry, before: CatalogueEntry): boolean {
+/** Whether a file has not changed since `before`: size, time and identity are the same, and it was whole then. */
+function isUnchanged(entry: SourceEntry, before: CatalogueEntry, identity: readonly string[]): boolean {
   const { attributes } = entry
   return (
     before.type === "f" &&
     before.sha256 !== null &&
     before.size === entry.size &&
     before.mtime === entry.mtime &&
-    attributes.has("ctime") &&
-    before.attributes.get("ctime") === attributes.get("ctime") &&
-    before.attributes.get("ino") === attributes.get("ino") &&
+    identity.some((name) => attributes.has(name)) &&
+    identity.every((name) => before.attributes.get(name) === attributes.get(name)) &&
     !before.attributes.has("error") &&
     !attributes.has("error")
   )
@@ -68,34 +68,41 @@ function isUnchanged(entry: SourceEntry, before: CatalogueEntry): boolean {
  * Joins entries and listings into jobs.
  * @param listings of earlier runs, the one that counts more first
  * @param usable whether all chunks of an entry may be used where they lie
+ * @param identity of the source
  */
 export async function* classify(
   batches: AsyncIterable<readonly SourceEntry[]>,
   listings: readonly Listing[],
   usable: (entry: CatalogueEntry) => boolean,
+  identity: readonly string[],
 ): AsyncGenerator<Job, void, undefined> {
   let items: Item[] = []
   let files: FileToRead[] = []
+  let streams: StreamContent[] = []
   let bytes = 0
   const take = (): Job => {
-    const job = { items, files }
+    const job = { items, files, streams }
     items = []
     files = []
+    streams = []
     bytes = 0
     return job
   }
   for await (const batch of batches) {
     for (const entry of batch) {
-      const kept = entry.type === "f" && listings.length > 0 ? await findKept(entry, listings, usable) : null
+      const kept = entry.type === "f" && listings.length > 0 ? await findKept(entry, listings, usable, identity) : null
       const content = kept === null ? entry.content : null
       // A large file gets a job of its own, so that nothing small waits in the same worker behind it.
       if (content !== null && entry.size > MOST_BYTES && items.length > 0) yield take()
-      items.push({ entry, kept, file: content === null ? -1 : files.length })
-      if (content !== null) {
-        files.push({ file: content.file, size: entry.size })
-        bytes += entry.size
-      }
-      if (items.length >= MOST_ITEMS || files.length >= MOST_FILES || bytes >= MOST_BYTES) yield take()
+      if ((content?.kind === "file" && streams.length > 0) || (content?.kind === "stream" && files.length > 0))
+        yield take()
+      items.push({ entry, kept, file: content === null ? -1 : files.length + streams.length })
+      if (content?.kind === "file") files.push({ file: content.file, size: entry.size })
+      if (content?.kind === "stream") streams.push(content)
+      if (content !== null) bytes += entry.size
+      // Streams share what opens them ahead, so a job has as many as it can.
+      const enough = streams.length === 0 && bytes >= MOST_BYTES
+      if (items.length >= MOST_ITEMS || enough) yield take()
     }
   }
   if (items.length > 0) yield take()
@@ -105,11 +112,12 @@ async function findKept(
   entry: SourceEntry,
   listings: readonly Listing[],
   usable: (entry: CatalogueEntry) => boolean,
+  identity: readonly string[],
 ): Promise<CatalogueEntry | null> {
   const key = pathKey(entry.path)
   for (const listing of listings) {
     const before = await listing.find(key)
-    if (before !== null && isUnchanged(entry, before) && usable(before)) return before
+    if (before !== null && isUnchanged(entry, before, identity) && usable(before)) return before
   }
   return null
 }

@@ -4,6 +4,21 @@
 /** Bytes of a slot: twice the longest chunk, so that a tail that was carried over leaves room to read. */
 export const SLOT = 8_388_608
 
+/**
+ * Where bytes of streams begin in a slot: before them is room for what is left of the piece before, and behind them as much
+ * as that for more.
+ */
+export const STREAM_START = SLOT / 2
+
+/** Bytes of one stream in a slot, behind those of the part before. */
+export interface StreamPart {
+  /** Position in the job's list of files. */
+  readonly file: number
+  readonly length: number
+  /** `more` follows in the next slot; `end`: it was whole; otherwise the word that says why it is not. */
+  readonly then: "more" | "end" | { readonly error: string }
+}
+
 /** A file to read, as it was listed. `file` is a byte string. */
 export interface FileToRead {
   readonly file: string
@@ -75,6 +90,14 @@ export type ToWorker =
   /** A slot for the job's next piece. */
   | { readonly type: "slot"; readonly job: number; readonly slot: number }
   | { readonly type: "cancel"; readonly job: number }
+  /** Bytes of streams to cut and name: one job's in order. */
+  | {
+      readonly type: "cut"
+      readonly job: number
+      readonly slot: number
+      readonly parts: readonly StreamPart[]
+      readonly last: boolean
+    }
   | { readonly type: "pack"; readonly job: number; readonly chunks: Chunks }
 
 export type FromWorker =

@@ -8,9 +8,11 @@ import {
   type FromWorker,
   type Piece,
   SLOT,
+  type StreamPart,
   type ToWorker,
   type WorkerSetup,
 } from "./messages.ts"
+import type { Slot } from "./piece.ts"
 
 /** Pieces in memory, wherever they are on their way. */
 const SLOTS = 6
@@ -18,10 +20,14 @@ const SLOTS = 6
 const AHEAD = 2
 
 interface Job {
-  /** Slots that it was given and that did not come back as a piece; `null` once it needs none. */
-  slots: Set<number> | null
   receive(message: FromWorker): void
   fail(error: unknown): void
+}
+
+export interface Cutting {
+  /** @param parts what lies in the slot from `STREAM_START` on @param last no more of the job follows */
+  cut(slot: Slot, parts: readonly StreamPart[], last: boolean): Promise<Piece>
+  end(): void
 }
 
 /** A fixed number of worker threads. Whoever opens it closes it. */
@@ -31,12 +37,13 @@ export class Pool implements AsyncDisposable {
   readonly #jobs = new Map<number, Job>()
   #next = 0
   readonly #slots = Array.from({ length: SLOTS }, (_, slot) => slot)
-  /** Jobs that want one, first come, first served. */
-  readonly #wanting: { readonly job: number; readonly worker: number }[] = []
+  /** Those that want a slot, first come, first served; `false` if it is not wanted any more. */
+  readonly #wanting: ((slot: number) => boolean)[] = []
+  readonly #memory: readonly SharedArrayBuffer[]
 
   constructor(size: number, naming: Omit<WorkerSetup, "slots">) {
-    const slots = Array.from({ length: SLOTS }, () => new SharedArrayBuffer(SLOT))
-    const setup: WorkerSetup = { ...naming, slots }
+    this.#memory = Array.from({ length: SLOTS }, () => new SharedArrayBuffer(SLOT))
+    const setup: WorkerSetup = { ...naming, slots: this.#memory }
     for (let i = 0; i < size; i++) {
       const worker = new Worker(new URL(import.meta.resolve("#worker")), {
         workerData: setup,
@@ -61,30 +68,37 @@ export class Pool implements AsyncDisposable {
     const ready: Piece[] = []
     const failures: unknown[] = []
     let wake: (() => void) | null = null
-    const entry: Job = {
-      slots: new Set(),
-      receive: (message) => {
-        if (message.type === "piece") {
-          ready.push(message.piece)
-          this.#used(entry, message.piece)
-        }
-        if (message.type === "failed") failures.push(message.error)
-        wake?.()
-      },
-      fail: (error) => {
-        failures.push(error)
-        wake?.()
-      },
+    /** Slots that it was given and that did not come back as a piece; `null` once it needs none. */
+    let given: Set<number> | null = new Set()
+    const receive = (message: FromWorker): void => {
+      if (message.type === "failed") failures.push(message.error)
+      if (message.type === "piece") {
+        ready.push(message.piece)
+        given?.delete(message.piece.slot)
+        // After its last piece a scan touches none of the others any more.
+        const unused = message.piece.last ? (given ?? []) : []
+        if (message.piece.last) given = null
+        for (const slot of unused) this.#free(slot)
+      }
+      wake?.()
     }
-    this.#jobs.set(job, entry)
+    const fail = (error: unknown): void => {
+      failures.push(error)
+      wake?.()
+    }
+    this.#jobs.set(job, { receive, fail })
     this.#post(worker, { type: "scan", job, files })
-    for (let i = 0; i < AHEAD; i++) this.#want(job, worker)
+    const more = (): void => {
+      this.#want((slot) => {
+        given?.add(slot)
+        if (given !== null) this.#post(worker, { type: "slot", job, slot })
+        return given !== null
+      })
+    }
+    for (let i = 0; i < AHEAD; i++) more()
     const finish = (): void => {
       this.#end(job, worker)
       this.#post(worker, { type: "cancel", job })
-    }
-    const more = (): void => {
-      this.#want(job, worker)
     }
     return (async function* () {
       try {
@@ -109,6 +123,45 @@ export class Pool implements AsyncDisposable {
     })()
   }
 
+  /** A slot for the main thread to fill; `cut` takes it over. */
+  async take(): Promise<Slot> {
+    const number = await new Promise<number>((resolve) => {
+      this.#want((slot) => {
+        resolve(slot)
+        return true
+      })
+    })
+    return { number, bytes: Buffer.from(this.#memory[number] as SharedArrayBuffer) }
+  }
+
+  /** Cuts streams that are put into slots; one after the other, the pieces in the same order. Whoever opens it ends it. */
+  cutting(): Cutting {
+    const { job, worker } = this.#start()
+    const waiting: PromiseWithResolvers<Piece>[] = []
+    const fail = (error: unknown): void => {
+      for (const each of waiting.splice(0)) each.reject(asError(error))
+    }
+    this.#jobs.set(job, {
+      receive: (message) => {
+        if (message.type === "piece") waiting.shift()?.resolve(message.piece)
+        if (message.type === "failed") fail(message.error)
+      },
+      fail,
+    })
+    return {
+      cut: async (slot, parts, last) => {
+        const piece = Promise.withResolvers<Piece>()
+        waiting.push(piece)
+        this.#post(worker, { type: "cut", job, slot: slot.number, parts, last })
+        return await piece.promise
+      },
+      end: () => {
+        this.#end(job, worker)
+        this.#post(worker, { type: "cancel", job })
+      },
+    }
+  }
+
   /** Packs chunks into frames, and frees their slot. */
   async pack(chunks: Chunks): Promise<readonly Frame[]> {
     if (chunks.ids.length === 0) {
@@ -116,21 +169,20 @@ export class Pool implements AsyncDisposable {
       return []
     }
     const { job, worker } = this.#start()
+    const frames = Promise.withResolvers<readonly Frame[]>()
+    const fail = (error: unknown): void => {
+      frames.reject(asError(error))
+    }
+    this.#jobs.set(job, {
+      receive: (message) => {
+        if (message.type === "packed") frames.resolve(message.frames)
+        else if (message.type === "failed") fail(message.error)
+      },
+      fail,
+    })
+    this.#post(worker, { type: "pack", job, chunks })
     try {
-      return await new Promise<readonly Frame[]>((resolve, reject) => {
-        const fail = (error: unknown): void => {
-          reject(error instanceof Error ? error : new Error("a worker thread failed", { cause: error }))
-        }
-        this.#jobs.set(job, {
-          slots: null,
-          receive: (message) => {
-            if (message.type === "packed") resolve(message.frames)
-            else if (message.type === "failed") fail(message.error)
-          },
-          fail,
-        })
-        this.#post(worker, { type: "pack", job, chunks })
-      })
+      return await frames.promise
     } finally {
       this.#end(job, worker)
       this.#free(chunks.slot)
@@ -156,18 +208,9 @@ export class Pool implements AsyncDisposable {
     this.#workers[worker]?.postMessage(message)
   }
 
-  #want(job: number, worker: number): void {
-    this.#wanting.push({ job, worker })
+  #want(give: (slot: number) => boolean): void {
+    this.#wanting.push(give)
     this.#grant()
-  }
-
-  /** After its last piece a scan touches none of its other slots any more. */
-  #used(job: Job, piece: Piece): void {
-    job.slots?.delete(piece.slot)
-    if (!piece.last) return
-    const unused = job.slots ?? []
-    job.slots = null
-    for (const slot of unused) this.#free(slot)
   }
 
   #free(slot: number): void {
@@ -177,13 +220,14 @@ export class Pool implements AsyncDisposable {
 
   #grant(): void {
     while (this.#slots.length > 0) {
-      const next = this.#wanting.shift()
-      if (next === undefined) return
-      const given = this.#jobs.get(next.job)?.slots ?? null
-      if (given === null) continue
+      const give = this.#wanting.shift()
+      if (give === undefined) return
       const slot = this.#slots.pop() as number
-      given.add(slot)
-      this.#post(next.worker, { type: "slot", job: next.job, slot })
+      if (!give(slot)) this.#slots.push(slot)
     }
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error("a worker thread failed", { cause: error })
 }

@@ -5,6 +5,7 @@ import { type ChunkRef, inOrder, release } from "@backup-cloud/format"
 import type { Bundles } from "./bundles.ts"
 import type { Known } from "./chunk-index.ts"
 import type { Job } from "./classify.ts"
+import { feed } from "./feed.ts"
 import type { FileEnd, Frame, Piece } from "./messages.ts"
 import type { Pool } from "./pool.ts"
 
@@ -12,25 +13,40 @@ import type { Pool } from "./pool.ts"
 const JOBS_AHEAD = 2
 const PIECES_AHEAD = 2
 
+/** What is known of streams only once they are open, by position in the job's list. */
+type Found = Map<number, ReadonlyMap<string, string>>
+
 interface Started {
   readonly job: Job
+  readonly found: Found
   readonly pieces: AsyncGenerator<Piece, void, undefined> | null
 }
 
 interface Packed {
   readonly job: Job
+  readonly found: Found
   readonly piece: Piece | null
   /** For each chunk of the piece: its position among the new ones, or -1 if it is known or being packed. */
   readonly fresh: Int32Array
   readonly frames: readonly Frame[]
 }
 
+/** A file or stream whose content lies in volumes. */
+export interface ReadFile {
+  readonly end: FileEnd
+  readonly chunks: readonly ChunkRef[]
+  /** Of a stream: what was known only once it was open. */
+  readonly attributes: ReadonlyMap<string, string>
+}
+
 /** A job whose content lies in volumes. */
 export interface Placed {
   readonly job: Job
-  /** By position in the job's list of files. */
-  readonly files: readonly { readonly end: FileEnd; readonly chunks: readonly ChunkRef[] }[]
+  /** By position in the job's list of files or streams. */
+  readonly files: readonly ReadFile[]
 }
+
+const NONE: ReadonlyMap<string, string> = new Map()
 
 export interface ReadDeps {
   readonly pool: Pool
@@ -44,7 +60,7 @@ export interface ReadDeps {
 /** Reads the files of all jobs and puts what is new into volumes. */
 export async function* place(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGenerator<Placed, void, undefined> {
   let files: { end: FileEnd | null; chunks: ChunkRef[] }[] = []
-  for await (const { job, piece, fresh, frames } of packed(deps, jobs)) {
+  for await (const { job, found, piece, fresh, frames } of packed(deps, jobs)) {
     const volumes: number[] = []
     for (const frame of frames) {
       const volume = await deps.bundles.add(frame)
@@ -53,10 +69,10 @@ export async function* place(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGen
     }
     if (piece !== null) assign(deps, piece, fresh, volumes, files)
     if (piece !== null && !piece.last) continue
-    const done = files.flatMap(({ end, chunks }) =>
-      end === null ? [] : [{ end, chunks: end.sha256 === null ? [] : chunks }],
+    const done = files.flatMap(({ end, chunks }, i) =>
+      end === null ? [] : [{ end, chunks: end.sha256 === null ? [] : chunks, attributes: found.get(i) ?? NONE }],
     )
-    if (done.length !== job.files.length) throw new TypeError("a worker left a file out")
+    if (done.length !== job.files.length + job.streams.length) throw new TypeError("a worker left a file out")
     yield { job, files: done }
     files = []
   }
@@ -88,9 +104,9 @@ function assign(
 }
 
 async function* packed(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGenerator<Packed, void, undefined> {
-  const work = async (next: { job: Job; piece: Piece | null; fresh: Int32Array }): Promise<Packed> => {
-    const { job, piece, fresh } = next
-    if (piece === null) return { job, piece, fresh, frames: [] }
+  const work = async (next: Omit<Packed, "frames">): Promise<Packed> => {
+    const { piece, fresh } = next
+    if (piece === null) return { ...next, frames: [] }
     const ids: string[] = []
     const offsets: number[] = []
     const lengths: number[] = []
@@ -100,24 +116,28 @@ async function* packed(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGenerator
       offsets.push(piece.offsets[i] ?? 0)
       lengths.push(piece.lengths[i] ?? 0)
     }
-    return { job, piece, fresh, frames: await deps.pool.pack({ slot: piece.slot, ids, offsets, lengths }) }
+    return { ...next, frames: await deps.pool.pack({ slot: piece.slot, ids, offsets, lengths }) }
   }
   yield* inOrder(pieces(deps, jobs), PIECES_AHEAD, deps.signal, work)
 }
 
 async function* pieces(deps: ReadDeps, jobs: AsyncIterable<Job>) {
-  const start = async (job: Job): Promise<Started> => ({
-    job,
-    pieces: job.files.length > 0 ? deps.pool.scan(job.files) : null,
-  })
-  for await (const started of inOrder(jobs, JOBS_AHEAD, deps.signal, start)) {
-    const { job } = started
+  for await (const started of inOrder(jobs, JOBS_AHEAD, deps.signal, (job) => start(deps, job))) {
+    const { job, found } = started
     if (started.pieces === null) {
-      yield { job, piece: null, fresh: new Int32Array(0) }
+      yield { job, found, piece: null, fresh: new Int32Array(0) }
       continue
     }
-    for await (const piece of started.pieces) yield { job, piece, fresh: markFresh(deps, piece) }
+    for await (const piece of started.pieces) yield { job, found, piece, fresh: markFresh(deps, piece) }
   }
+}
+
+/** Files are read at once; streams, which cost more than a worker's time, when it is their turn. */
+async function start({ pool, signal }: ReadDeps, job: Job): Promise<Started> {
+  const found: Found = new Map()
+  if (job.files.length > 0) return { job, found, pieces: pool.scan(job.files) }
+  if (job.streams.length === 0) return { job, found, pieces: null }
+  return { job, found, pieces: feed(pool, job.streams, (file, attributes) => found.set(file, attributes), signal) }
 }
 
 /** Decides which chunks are new, in order, and enters them as being packed, so that none is packed twice. */

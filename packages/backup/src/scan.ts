@@ -2,73 +2,15 @@
 // A file counts as read consistently if `fstat` says the same before and after. One that does not is read again while it
 // fits one buffer, and then stored as far as it was read, with the word `changed`: reported, not guessed.
 
-import { createHash, createHmac, type Hash, type KeyObject } from "node:crypto"
+import { createHash, type Hash } from "node:crypto"
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from "node:fs"
 import { statFields } from "@backup-cloud/format"
-import { contentRule, cutEnd } from "./cut.ts"
-import { type FileEnd, type FilePart, type FileToRead, type Piece, type ReadStat, SLOT } from "./messages.ts"
+import { type FileEnd, type FileToRead, type Piece, type ReadStat, SLOT } from "./messages.ts"
+import { type Naming, PieceBuilder, type Slot } from "./piece.ts"
 
 /** A piece of small files is handed on when it holds this much. */
 const ENOUGH = 4_194_304
 const ATTEMPTS = 3
-
-/** Memory for one piece. */
-export interface Slot {
-  readonly number: number
-  /** `SLOT` bytes. */
-  readonly bytes: Buffer
-}
-
-export interface Naming {
-  /** As a key object, which spares `createHmac` to find out each time what it was given. */
-  readonly chunkKey: KeyObject
-  readonly table: Int32Array
-}
-
-class PieceBuilder {
-  readonly bytes: Buffer
-  readonly #slot: number
-  used = 0
-  #ids: string[] = []
-  #offsets: number[] = []
-  #lengths: number[] = []
-  #parts: FilePart[] = []
-  #partStart = 0
-
-  constructor({ number, bytes }: Slot) {
-    this.#slot = number
-    this.bytes = bytes
-  }
-
-  chunk(naming: Naming, start: number, end: number): void {
-    this.#ids.push(createHmac("sha256", naming.chunkKey).update(this.bytes.subarray(start, end)).digest("hex"))
-    this.#offsets.push(start)
-    this.#lengths.push(end - start)
-  }
-
-  /** Forgets the chunks of the file that is being read. */
-  void(): void {
-    this.#ids.length = this.#partStart
-    this.#offsets.length = this.#partStart
-    this.#lengths.length = this.#partStart
-  }
-
-  part(file: number, end: FileEnd | null): void {
-    this.#parts.push({ file, chunks: this.#ids.length - this.#partStart, end })
-    this.#partStart = this.#ids.length
-  }
-
-  done(last: boolean): Piece {
-    return {
-      slot: this.#slot,
-      ids: this.#ids,
-      offsets: this.#offsets,
-      lengths: this.#lengths,
-      parts: this.#parts,
-      last,
-    }
-  }
-}
 
 /**
  * The pieces of `files`, in order. The last one has `last` set, also when there is no content at all.
@@ -132,7 +74,7 @@ class Reading {
         this.#hash.update(piece.bytes.subarray(piece.used, piece.used + count))
         piece.used += count
         this.#size += count
-        this.#cut(piece, naming)
+        this.#uncut = piece.cut(naming, this.#uncut, piece.used)
         if (piece.used === piece.bytes.length) return "full"
       }
     } catch (error) {
@@ -164,15 +106,6 @@ class Reading {
     if (this.#before.isFile()) return fd
     closeSync(fd)
     return -1
-  }
-
-  #cut(piece: PieceBuilder, naming: Naming): void {
-    for (;;) {
-      const end = cutEnd(piece.bytes, this.#uncut, piece.used, naming.table, contentRule)
-      if (end < 0) return
-      piece.chunk(naming, this.#uncut, end)
-      this.#uncut = end
-    }
   }
 
   /** At the end of the file: its end, or `null` if it is read once more from the start. */

@@ -3,7 +3,9 @@
 
 import { createSecretKey } from "node:crypto"
 import { parentPort, workerData } from "node:worker_threads"
+import { StreamCutter } from "./cut-stream.ts"
 import type { FileToRead, FromWorker, ToWorker, WorkerSetup } from "./messages.ts"
+
 import { pack } from "./pack.ts"
 import { scan } from "./scan.ts"
 
@@ -14,6 +16,7 @@ const naming = { chunkKey: createSecretKey(setup.chunkKey), table: Int32Array.fr
 const slots = setup.slots.map((memory) => Buffer.from(memory))
 /** Slots that a scan may fill, and how to wake it when one comes. */
 const granted = new Map<number, { readonly slots: number[]; wake: () => void }>()
+const cutters = new Map<number, StreamCutter>()
 let turn = Promise.resolve()
 
 function say(message: FromWorker, transfer: ArrayBuffer[] = []): void {
@@ -49,6 +52,14 @@ async function runScan(job: number, files: readonly FileToRead[]): Promise<void>
   }
 }
 
+function answer(job: number, work: () => void): void {
+  try {
+    work()
+  } catch (error) {
+    say({ type: "failed", job, error })
+  }
+}
+
 port.on("message", (message: ToWorker) => {
   const grant = granted.get(message.job)
   switch (message.type) {
@@ -62,19 +73,26 @@ port.on("message", (message: ToWorker) => {
       return
     case "cancel":
       granted.delete(message.job)
+      cutters.delete(message.job)
       grant?.wake()
       return
+    case "cut":
+      answer(message.job, () => {
+        const cutter = cutters.get(message.job) ?? new StreamCutter(naming)
+        cutters.set(message.job, cutter)
+        const slot = { number: message.slot, bytes: slots[message.slot] as Buffer }
+        say({ type: "piece", job: message.job, piece: cutter.cut(slot, message.parts, message.last) })
+      })
+      return
     case "pack":
-      try {
+      answer(message.job, () => {
         const { chunks } = message
         const frames = pack(slots[chunks.slot] as Buffer, chunks)
         say(
           { type: "packed", job: message.job, frames },
           frames.map((frame) => frame.bytes.buffer),
         )
-      } catch (error) {
-        say({ type: "failed", job: message.job, error })
-      }
+      })
       return
   }
 })

@@ -24,15 +24,56 @@ export interface SourceEntry {
 
 export type EntryType = "f" | "d" | "l" | "h" | "p" | "s" | "b" | "c" | "u"
 
+export type Content = FileContent | StreamContent
+
 /** A local file, which worker threads open by name. */
-export interface Content {
+export interface FileContent {
   readonly kind: "file"
   /** Byte string, absolute. */
   readonly file: string
 }
 
+/** Content that arrives: an object of a bucket, what a program puts out. */
+export interface StreamContent {
+  readonly kind: "stream"
+  /**
+   * Called at most once, some time after the entry was listed, and up to `STREAMS_AHEAD` at the same time. It and the bytes
+   * throw `EntryError` if this entry cannot be had and the others can; a BackupError with fault `incomplete` if what
+   * produces it broke off, which makes the whole run a `failed` one; anything else ends the run with nothing committed.
+   */
+  open(signal: AbortSignal): Promise<OpenedContent>
+}
+
+export interface OpenedContent {
+  /** What is known only now; of the same name, it takes the place of the listing's. */
+  readonly attributes: ReadonlyMap<string, string>
+  /** A piece was taken, and its memory may be used again, when the next one is asked for. */
+  readonly bytes: AsyncIterable<Uint8Array>
+}
+
+/** Streams of a source that are opened before the bytes of the first of them have all been read. */
+export const STREAMS_AHEAD = 16
+
+/** One entry cannot be read, and is kept as far as it was listed; the run goes on, and is `partial`. */
+export class EntryError extends Error {
+  override readonly name = "EntryError"
+  /** Why: a word such as `ENOENT`, which becomes attribute `error`. */
+  readonly word: string
+
+  constructor(word: string, options?: ErrorOptions) {
+    super(word, options)
+    if (!/^[A-Za-z0-9-]+$/.test(word)) throw new RangeError(`${word} is not one word`)
+    this.word = word
+  }
+}
+
 export interface Source {
   readonly kind: string
+  /**
+   * Attributes that, with size and time, tell whether content has changed since the last run. An entry that has none of
+   * them is read again each time. Of unchanged stream content, attributes that the listing does not have are kept.
+   */
+  readonly identity: readonly string[]
   /**
    * Every entry, sorted by path with `/` taken as byte 0, the top (`.`) first, a directory before what it holds. What
    * cannot be looked at is yielded with attribute `error`, never left out. Entries come in batches; at most

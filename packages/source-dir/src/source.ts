@@ -43,7 +43,7 @@ export function dirSource(options: DirSourceOptions): Source {
   if (!isAbsolute(root) || root.includes("\0"))
     throw new BackupError("usage", `${JSON.stringify(root)} is not an absolute path`, { hint: "begin it with /" })
   globs(include, exclude)
-  return { kind: "dir", entries: (signal) => entries(options, signal) }
+  return { kind: "dir", identity: ["ctime", "ino"], entries: (signal) => entries(options, signal) }
 }
 
 async function* entries(

@@ -183,6 +183,10 @@ function shower(session: Session, name: string): (event: BackupEvent) => void {
     } else if (event.event === "unread") {
       const path = escapeControl(fromByteString(event.path))
       session.note(`${name}: ${path}: ${unreadWords(event.why)}`)
+    } else if (event.event === "broke-off") {
+      session.note(
+        `${name}: ${escapeControl(event.why)}; the run is kept as failed, and the one before stays the latest`,
+      )
     } else if (event.event === "committed" && event.outcome === "checkpoint") {
       session.note(`${name}: checkpoint ${event.number} of ${event.run}`)
     }
