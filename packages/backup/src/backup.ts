@@ -99,7 +99,7 @@ export interface BackupResult {
   readonly errors: ReadonlyMap<string, number>
 }
 
-/** Makes one run. Throws as its parts do; a run that is not committed is as if it had not been. */
+/** Makes one run. Throws as its parts do, and says what is committed; what is not is as if it had not been. */
 export async function backup(options: BackupOptions): Promise<BackupResult> {
   if (options.policy.release !== "any") {
     throw new BackupError(
@@ -117,7 +117,11 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
     cutTable: cutTable(options.secret),
   })
   const run = new Run(options)
-  return await run.make(pool)
+  try {
+    return await run.make(pool)
+  } catch (error) {
+    throw run.describe(error)
+  }
 }
 
 class Run {
@@ -136,7 +140,7 @@ class Run {
   #failed = 0
   #bytes = 0
   #stored = 0
-  #committed: Committed | null = null
+  #committed: (Committed & { readonly outcome: Outcome }) | null = null
   #lastCommit: number
 
   constructor(options: BackupOptions) {
@@ -203,6 +207,24 @@ class Run {
       return "failed"
     }
     return this.#errors.size > 0 ? "partial" : "complete"
+  }
+
+  /** An error that ended the run, with what there is of the run. */
+  describe(error: unknown): unknown {
+    if (!(error instanceof BackupError)) return error
+    const run = `run ${this.#id}`
+    const { number = 0, outcome = null } = this.#committed ?? {}
+    const state =
+      outcome === null
+        ? `${run} was not committed`
+        : outcome === "checkpoint"
+          ? `${run} was committed as far as its checkpoint ${number}`
+          : `${run} was committed, and is ${outcome}: only its state is not, so that the next one reads everything again`
+    const { fault, cause, hint } = error
+    return new BackupError(fault, `${error.message}; ${state}`, {
+      cause: cause ?? error,
+      ...(hint === undefined ? {} : { hint }),
+    })
   }
 
   /** What earlier runs left: their listings, where their chunks lie, and which of them may be used. */
@@ -312,7 +334,7 @@ class Run {
       policy,
       now(),
     )
-    this.#committed = await commit(this.#o, receipt, this.#objects, this.#committed)
+    this.#committed = { ...(await commit(this.#o, receipt, this.#objects, this.#committed)), outcome }
     this.#objects = []
     await sealWhole(this.#o, this.#stateJob(names.root(number)), root)
     this.#lastCommit = now().getTime()

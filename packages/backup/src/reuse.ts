@@ -74,12 +74,8 @@ export class Reuse {
 export function checkHorizon(used: readonly JudgedRun[], policy: Policy, now: Date): void {
   for (const run of used) {
     if (age(run, now, policy) < 1) continue
-    throw new BackupError(
-      "conflict",
-      `run ${run.run} became older than the horizon while it was being used; nothing was committed`,
-      {
-        hint: "run the backup again: it will store what that run holds anew",
-      },
-    )
+    throw new BackupError("conflict", `run ${run.run} became older than the horizon while it was being used`, {
+      hint: "run the backup again: it will store what that run holds anew",
+    })
   }
 }

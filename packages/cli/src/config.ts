@@ -16,6 +16,7 @@ const sourceSchema = v.strictObject({
   one_file_system: v.optional(v.boolean()),
   xattrs: v.optional(v.boolean()),
   acls: v.optional(v.boolean()),
+  checkpoint_minutes: v.optional(v.pipe(v.number(), v.gtValue(0))),
 })
 const configSchema = v.strictObject({
   archive: v.optional(v.string()),

@@ -49,9 +49,11 @@ export class Session implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#verifier !== null) await (await this.#verifier)[Symbol.asyncDispose]()
-    const home = this.#home
-    if (home !== null) await (await home)[Symbol.asyncDispose]()
+    // What could not be opened needs no closing, and whoever asked for it was told why.
+    const verifier = await this.#verifier?.catch(() => null)
+    await verifier?.[Symbol.asyncDispose]()
+    const home = await this.#home?.catch(() => null)
+    await home?.[Symbol.asyncDispose]()
   }
 
   /** A line of the result for people; nothing with `--json`. */

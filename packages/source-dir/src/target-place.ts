@@ -33,7 +33,10 @@ export function translated(error: unknown, path: string): BackupError {
   if (code === "EACCES" || code === "EPERM" || code === "ELOOP" || code === "ENOTDIR")
     return new BackupError("refused", `${name}: cannot be written here (${code})`, { cause: error })
   const hint = code === "ENOSPC" || code === "EDQUOT" ? { hint: "make room, then run the same command again" } : {}
-  return new BackupError("unavailable", `${name}: cannot be written (${code})`, { cause: error, ...hint })
+  return new BackupError("unavailable", `${name}: cannot be written (${code}); it was not restored`, {
+    cause: error,
+    ...hint,
+  })
 }
 
 export class Place {

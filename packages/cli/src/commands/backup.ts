@@ -16,6 +16,7 @@ import type { Session } from "../session.ts"
 import { sourcePlace } from "./source.ts"
 
 const WORKERS = 2
+/** Unless the configuration says otherwise. */
 const CHECKPOINT_MINUTES = 30
 
 export function addBackupCommand(root: Command, register: Register): void {
@@ -92,7 +93,7 @@ async function backupOne(session: Session, trust: Trust, name: string, proveAll:
     )
   }
   const home = await session.gpgHome()
-  const { url, ...options } = place
+  const { url, checkpoint_minutes: minutes = CHECKPOINT_MINUTES, ...options } = place
   const started = io.now().getTime()
   const result = await backup({
     source: dirSource({
@@ -115,7 +116,7 @@ async function backupOne(session: Session, trust: Trust, name: string, proveAll:
     signer,
     proveAll,
     workers: WORKERS,
-    checkpointEvery: CHECKPOINT_MINUTES * 60_000,
+    checkpointEvery: minutes * 60_000,
     now: io.now,
     random: io.random,
     onEvent: shower(session, name),
