@@ -195,19 +195,19 @@ certificate() {
   [ "$(quiet_gpg "$home" --no-options --batch --no-tty --no-autostart --no-auto-check-trustdb --with-colons --list-keys |
     awk -F : '$1 == "pub" { n++; primary = 1 } $1 == "sub" { primary = 0 } $1 == "fpr" && primary { f = f $10 } END { print n + 0, f }')" = "1 $3" ]
 }
-# Does the signature in file $2 by the key $3 in $home count for file $1? $4: 1 where the key may have expired.
+# Does the signature in file $2 by the key $3 in $home count for file $1? The key may have expired since.
 signed() {
   [ -f "$1" ] && [ -f "$2" ] || return 1
   length=$(quiet_gpg "$home" --no-options --batch --no-tty --list-packets <"$2" |
     awk '/^# off=/ { n++; for (i = 2; i <= NF; i++) { split($i, p, "="); v[p[1]] = p[2] } } END { if (n == 1 && v["tag"] == 2) print v["hlen"] + v["plen"] }')
   [ -n "$length" ] && length_is "$2" "$length" || return 1
   status=$(quiet_gpg "$home" --no-options --batch --no-tty --no-autostart --no-auto-check-trustdb --trust-model always --status-fd 1 --verify "$2" "$1") || return 1
-  printf '%s\n' "$status" | awk -v key="$3" -v expired="$4" '
+  printf '%s\n' "$status" | awk -v key="$3" '
     $1 != "[GNUPG:]" { next }
     $2 == "NEWSIG" { new++ }
-    $2 == "GOODSIG" || $2 == "EXPKEYSIG" && expired { good++ }
+    $2 == "GOODSIG" || $2 == "EXPKEYSIG" { good++ }
     $2 == "VALIDSIG" { valid++; if ($7 != 4 || $10 !~ /^(8|9|10)$/ || $11 != "00" || $12 != key) wrong++ }
-    $2 ~ /^(BADSIG|ERRSIG|REVKEYSIG|EXPSIG)$/ || $2 == "EXPKEYSIG" && !expired { wrong++ }
+    $2 ~ /^(BADSIG|ERRSIG|REVKEYSIG|EXPSIG)$/ { wrong++ }
     END { exit !(new == 1 && good == 1 && valid == 1 && !wrong) }'
 }
 
@@ -227,7 +227,7 @@ cosigned() {
     $1 == "holders.status" && $2 == "present" { print f, s, k }' <"$1" >"$stage/present"
   votes=0
   while read -r file sum key <&4; do
-    certificate "$archive/config/public-keys/$file" "$sum" "$key" && signed "$2" "$2.$key.sig" "$key" 0 && votes=$((votes + 1))
+    certificate "$archive/config/public-keys/$file" "$sum" "$key" && signed "$2" "$2.$key.sig" "$key" && votes=$((votes + 1))
   done 4<"$stage/present"
   [ "$votes" -ge "$(member "$1" threshold)" ]
 }
@@ -239,7 +239,7 @@ policy_at() { # reads policy $1 after $1 - 1
   says "$stage/policy-$1" format=backup-cloud/1 type=policy archive="$archive_id" number="$1" previous="$before" \
     administrator.file="$pinned.asc" administrator.fingerprint="$pinned" || return 1
   certificate "$archive/config/admin/$pinned.asc" "$(member "$stage/policy-$1" administrator.sha256)" "$pinned" || return 1
-  signed "$document" "$document.sig" "$pinned" 0 || return 1
+  signed "$document" "$document.sig" "$pinned" || return 1
   [ "$1" -eq 1 ] || [ "$(holder_rules "$stage/policy-$(($1 - 1))")" = "$(holder_rules "$stage/policy-$1")" ] || cosigned "$stage/policy-$(($1 - 1))" "$document"
 }
 policy=0
@@ -270,7 +270,7 @@ number_at() {
   source_keys "$stage/policy-$named" >"$stage/keys"
   found=0
   while read -r file sum key until <&4; do
-    [ $found = 0 ] && certificate "$archive/config/sources/$file" "$sum" "$key" && signed "$place/SHA256SUMS-$n" "$place/SHA256SUMS-$n.sig" "$key" 1 && found=1 && signer=$key
+    [ $found = 0 ] && certificate "$archive/config/sources/$file" "$sum" "$key" && signed "$place/SHA256SUMS-$n" "$place/SHA256SUMS-$n.sig" "$key" && found=1 && signer=$key
   done 4<"$stage/keys"
   [ $found = 1 ] || { bad "$what/SHA256SUMS-$n.sig: no signature of the source counts"; return 1; }
   ended=$(source_keys "$stage/policy-$policy" | awk -v key="$signer" '$3 == key { print $4 }')

@@ -2,9 +2,9 @@
 // for, and only then created. Nothing is kept when any step fails: creates are whole or not at all.
 
 import { createHash } from "node:crypto"
-import { BackupError, type ObjectRecord } from "@backup-cloud/format"
+import { BackupError, isFault, type ObjectRecord } from "@backup-cloud/format"
 import type { Certificate, PassphraseOpener, Sealer } from "@backup-cloud/openpgp"
-import { type ArchiveWriter, bodyPieces } from "@backup-cloud/store"
+import { type ArchiveWriter, bodyPieces, spoolFault } from "@backup-cloud/store"
 import { Handoff } from "./handoff.ts"
 
 export interface SealDeps {
@@ -63,9 +63,14 @@ async function sealAndStore(deps: SealDeps, job: SealJob, plain: AsyncIterable<U
   let length = 0
   const to = { certificates: job.certificates, passphrase: job.passphrase }
   const input = plainHash === null ? plain : tee(plain, plainHash)
-  for await (const piece of sealer.seal(input, to, signal, spool.file)) {
-    length += piece.length
-    hash.update(piece)
+  try {
+    for await (const piece of sealer.seal(input, to, signal, spool.file)) {
+      length += piece.length
+      hash.update(piece)
+    }
+  } catch (error) {
+    signal.throwIfAborted()
+    throw (isFault(error, "unavailable") ? await spoolFault(spool, job.folder + job.name) : null) ?? error
   }
   if (plainHash !== null) await proveOpens(deps, job, bodyPieces(spool), plainHash.digest("hex"))
   const sha256 = hash.digest("hex")

@@ -4,6 +4,7 @@ import { createHash, randomUUID } from "node:crypto"
 import { type FileHandle, open, unlink } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { fileFault } from "./directory-files.ts"
 
 /** A file for one body, empty at first. Whoever opens it disposes of it, whether or not the body was stored. */
 export interface Spool extends AsyncDisposable {
@@ -28,6 +29,19 @@ export async function temporarySpool(): Promise<Spool> {
   const file = await open(path, "wx+", 0o600)
   await unlink(path)
   return { file, path: null, [Symbol.asyncDispose]: () => file.close() }
+}
+
+/**
+ * Why nothing more can be written into a spool, as a fault that names the object; `null` if it can. Asked when a program that
+ * writes into it has failed, which does not say why.
+ */
+export async function spoolFault(spool: Spool, name: string): Promise<unknown> {
+  try {
+    await spool.file.appendFile(Buffer.alloc(PIECE))
+    return null
+  } catch (error) {
+    return fileFault(name, error, spool.path === null ? "the folder for temporary files (TMPDIR)" : "the archive")
+  }
 }
 
 /** Bytes. */

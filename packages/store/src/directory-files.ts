@@ -19,14 +19,14 @@ export function isAbsent(error: unknown): boolean {
 const REFUSED = ["EACCES", "EPERM", "EROFS", "ELOOP", "ENAMETOOLONG", "EISDIR", "ENOTDIR"]
 
 /** The error as a fault that names the object; one that is a fault already, or a defect, as it is. */
-export function fileFault(object: string, error: unknown, what = "the object"): unknown {
+export function fileFault(object: string, error: unknown, where = "the archive"): unknown {
   const code = codeOf(error)
   if (error instanceof BackupError || code === "") return error
   const options = (hint?: string) => (hint === undefined ? { cause: error } : { cause: error, hint })
-  if (code === "ENOENT") return new BackupError("not-found", `${object}: ${what} is not there`, options())
+  if (code === "ENOENT") return new BackupError("not-found", `${object}: it is not there`, options())
   if (REFUSED.includes(code))
     return new BackupError("refused", `${object}: the file system refuses (${code})`, options())
-  const full = code === "ENOSPC" || code === "EDQUOT" ? "free some space on the disk that holds the archive" : undefined
+  const full = code === "ENOSPC" || code === "EDQUOT" ? `free some space on the disk that holds ${where}` : undefined
   return new BackupError("unavailable", `${object}: the file system failed (${code})`, options(full))
 }
 

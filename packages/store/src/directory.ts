@@ -37,7 +37,7 @@ export function directoryStore(path: string): Store {
   const absent = async (): Promise<void> => {
     // An absent object is only certain if the archive itself is there: a disk may not be mounted.
     await lstat(path).catch((cause: unknown) => {
-      throw fileFault(path, cause, "the archive's directory")
+      throw fileFault(path, cause)
     })
   }
 

@@ -1,6 +1,6 @@
 // The ports of an archive, its stores and their wrappers.
 
-export { type Body, bodyPieces, type Spool } from "./body.ts"
+export { type Body, bodyPieces, type Spool, spoolFault } from "./body.ts"
 export * from "./directory.ts"
 export * from "./memory.ts"
 export * from "./names.ts"

@@ -11,6 +11,12 @@ import { candidates, readObject, sha256 } from "./read.ts"
 import { brokenRule } from "./rules.ts"
 import { changedUncovered } from "./signature-form.ts"
 
+/**
+ * A key that expired after it signed counts: an archive must not shut itself at a date. Whose key counts for what, and until
+ * when, is for the policies to say.
+ */
+const AS_IT_WAS = { expiredKey: true }
+
 export interface ChainInput {
   readonly reader: ArchiveReader
   readonly verifier: Verifier
@@ -79,7 +85,7 @@ async function readSigned(input: ChainInput, name: string): Promise<Uint8Array |
   for await (const signature of candidates(reader, signatureName, signal)) {
     for await (const policy of candidates(reader, name, signal)) {
       try {
-        await verifier.detached(policy.bytes, signature.bytes, administrator, signatureName, signal)
+        await verifier.detached(policy.bytes, signature.bytes, administrator, signatureName, signal, AS_IT_WAS)
       } catch (error) {
         // That no signature could be looked at must not pass for a shorter chain.
         if (isFault(error, "unavailable")) throw error
@@ -128,7 +134,7 @@ async function checkCosignatures(
       const certificate = await input.certificate(entry)
       const signature = await readObject(input.reader, object, input.signal)
       if (certificate === null || signature === null) continue
-      await input.verifier.detached(signed, signature, certificate, object, input.signal)
+      await input.verifier.detached(signed, signature, certificate, object, input.signal, AS_IT_WAS)
       const why = changedUncovered(signature, signed)
       if (why !== null) input.problems.push({ fault: "tampered", object, why })
       counted++

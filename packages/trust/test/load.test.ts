@@ -1,7 +1,10 @@
 import assert from "node:assert/strict"
 import test from "node:test"
 import { policyCodec } from "@backup-cloud/format"
+import type { Verifier } from "@backup-cloud/openpgp"
+import { gpgVerifier, jsVerifier } from "@backup-cloud/openpgp/verify"
 import { memoryStore } from "@backup-cloud/store"
+import { people, rawSignature, whenGood } from "../../openpgp/test/people.ts"
 import {
   addSource,
   cosignaturesMissing,
@@ -18,7 +21,7 @@ import {
   retireHolder,
   setSource,
 } from "../src/index.ts"
-import { bytesOf, entry, hourly, jsPerson, makeArchive, signal, type TestArchive } from "./archive.ts"
+import { bytesOf, entry, hourly, jsPerson, type MakePerson, makeArchive, signal, type TestArchive } from "./archive.ts"
 
 const fresh = async (): Promise<TestArchive> => makeArchive(memoryStore({ now: hourly() }))
 
@@ -312,4 +315,29 @@ test("a number that another policy took is a conflict", async () => {
   await assert.rejects(publishPolicy({ ...publishing, proposal: second }), { fault: "conflict" })
   await publishPolicy({ ...publishing, proposal: first })
   assert.equal((await archive.load({ strict: true })).policy.sources[0]?.schedule, "weekly")
+})
+
+test("keys that expired since then do not shut the archive: what they signed counts", async () => {
+  const verifier = jsVerifier()
+  // A key made long ago for two days, and signatures of the time when it was good.
+  const person: MakePerson = async (name) => {
+    const { expired } = await people()
+    const info = await verifier.certificate(expired.certificate.bytes, name, signal)
+    assert.equal(info.canSign, false, "it is expired by now")
+    const detached = (bytes: Uint8Array): Promise<Uint8Array> => rawSignature(expired, { binary: bytes }, whenGood)
+    const signer = { fingerprint: info.fingerprint, detached, message: () => assert.fail("nothing else is signed") }
+    return { name, certificate: { ...info, canEncrypt: true, canSign: true, expires: null }, signer }
+  }
+  const then: Verifier = {
+    ...verifier,
+    detached: (...args) => verifier.detached(args[0], args[1], args[2], args[3], args[4], { expiredKey: true }),
+  }
+  const archive = await makeArchive(memoryStore({ now: hourly() }), { person, verifier: then })
+  await archive.amend([], retireHolder(archive.holders[1]!.certificate.fingerprint))
+  await using gpg = gpgVerifier()
+  for (const now of [verifier, gpg]) {
+    const trust = await archive.load({ strict: true, verifier: now })
+    assert.equal(trust.policy.number, 2)
+    assert.deepEqual(trust.problems, [])
+  }
 })
