@@ -189,17 +189,23 @@ function writeExtra(child: ChildProcess, extra: readonly Uint8Array[]): void {
   }
 }
 
-/** Whether all of `input` was taken. The next piece is asked for when gpg has read the one before. */
+/**
+ * Whether all of `input` was taken; a gpg that ended without looking for its input took all of an empty one. The next piece
+ * is asked for when gpg has read the one before.
+ */
 async function feed(stdin: Writable, input: GpgRun["input"]): Promise<boolean> {
+  let empty = true
   stdin.on("error", () => {}) // gpg stopped reading: its exit code tells why
   for await (const piece of input instanceof Uint8Array ? [input] : input) {
+    if (piece.length === 0) continue
+    empty = false
     if (stdin.destroyed) return false
-    if (piece.length > 0) await written(stdin, piece)
+    await written(stdin, piece)
   }
-  if (stdin.destroyed) return false
+  if (stdin.destroyed) return empty
   return new Promise((resolve) => {
     stdin.once("close", () => {
-      resolve(stdin.writableFinished)
+      resolve(empty || stdin.writableFinished)
     })
     stdin.end()
   })

@@ -15,6 +15,7 @@ import { gpgPrivateOpener } from "@backup-cloud/openpgp/open-private"
 import { gpgSealer } from "@backup-cloud/openpgp/seal"
 import { gpgSigner, importedGpgSigner } from "@backup-cloud/openpgp/sign"
 import { gpgVerifier, jsVerifier } from "@backup-cloud/openpgp/verify"
+import { gpgOutput } from "../src/gpg.ts"
 import { bytes, joined, pieces, signal } from "./doors.ts"
 
 const run = promisify(execFile)
@@ -198,6 +199,23 @@ test("a program that ends well without doing its work is not believed", async ()
   await using verifier = gpgVerifier(home)
   const signature = await (await importedGpgSigner(real, secretKey)).detached(bytes("x"), signal)
   await assert.rejects(verifier.detached(bytes("x"), signature, certificate, "file", signal), { fault: "refused" })
+})
+
+test("a program that is given nothing may end before it has looked for it", async () => {
+  await using dir = await folder()
+  const program = join(dir.path, "gpg")
+  await writeFile(program, `#!/bin/sh\necho $$ > ${dir.path}/pid\necho done\n`, { mode: 0o755 })
+  await using home = { ...(await openGpgHome({ parent: dir.path })), program }
+  async function* late(...input: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+    const pid = async (): Promise<number> => Number(await readFile(join(dir.path, "pid"), "utf8").catch(() => ""))
+    await until(async () => (await pid()) > 0 && !(await stat(`/proc/${await pid()}`).catch(() => null)))
+    yield* input
+  }
+  const output = (input: AsyncIterable<Uint8Array>) => gpgOutput(home, { args: [], input, judge() {} }, 100, signal)
+  assert.equal((await output(late())).toString(), "done\n")
+  assert.equal((await output(late(new Uint8Array(0)))).toString(), "done\n")
+  await rm(join(dir.path, "pid"))
+  await assert.rejects(output(late(bytes("x"))), { fault: "unavailable" })
 })
 
 test("a person's keyring is used and left as it is", async () => {
