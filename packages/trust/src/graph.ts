@@ -14,10 +14,13 @@ function previousOf(run: JudgedRun): readonly { readonly run: string; readonly s
   })
 }
 
-/** Adds to each run's problems what it refers to and what is not there as it says. */
+/**
+ * Adds to each run's problems what it refers to and what is not there as it says.
+ * @param excused whether a run may lack something: because it is expired, or cannot be read just now
+ */
 export function checkReferences(
   judged: ReadonlyMap<string, JudgedRun & { readonly problems: Problem[] }>,
-  expired: (run: string) => boolean,
+  excused: (run: string) => boolean,
 ): void {
   const reported = new Set<string>()
   for (const run of judged.values()) {
@@ -31,7 +34,7 @@ export function checkReferences(
       const other = judged.get(id)
       const commit = other?.commits.find((each) => each.sums === sums)
       if (commit !== undefined) return commit
-      if (expired(id)) return null
+      if (excused(id)) return null
       if (other === undefined) note(directory, "is missing or not valid, and a later run names it")
       else note(directory + names.sums(other.number + 1), "is missing or not valid, and a later run names it")
       return null

@@ -92,7 +92,12 @@ async function checkSignature(
   let endedKey: SourceKey | null = null
   for (const key of listed.toReversed()) {
     const certificate: CertificateInfo | undefined = trust.certificates.get(key.sha256)
-    if (certificate === undefined) continue
+    if (certificate === undefined) {
+      const unread = trust.problems.find((each) => each.fault === "unavailable" && each.object.endsWith(`/${key.file}`))
+      if (unread !== undefined)
+        throw new ObjectError("unavailable", object, `cannot be judged: ${unread.object}: ${unread.why}`)
+      continue
+    }
     try {
       await trust.verifier.detached(bytes.sums, bytes.signature, certificate, object, signal, { expiredKey: true })
     } catch (error) {

@@ -1,6 +1,6 @@
 // What is wrong with an archive, as data: verifying goes on after the first find and lists them all.
 
-import { BackupError, exitCode, type Fault } from "@backup-cloud/format"
+import { BackupError, exitCode, type Fault, parseRunPath } from "@backup-cloud/format"
 
 export interface Problem {
   readonly fault: Fault
@@ -18,6 +18,12 @@ export function worst(problems: readonly Problem[]): Problem | null {
     (most, each) => (most === null || exitCode[each.fault] > exitCode[most.fault] ? each : most),
     null,
   )
+}
+
+/** Run ids of which something could not be read just now: nothing can be said to have vanished from them. */
+export function unreadRuns(problems: readonly Problem[]): Set<string> {
+  const unread = problems.filter((each) => each.fault === "unavailable")
+  return new Set(unread.flatMap((each) => parseRunPath(each.object)?.run ?? []))
 }
 
 /** `problem` as an error, for callers that stop at the first. */

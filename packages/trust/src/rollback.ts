@@ -1,38 +1,45 @@
 // Compares the heads of a source's chain with those that this machine saw last. A head can only be followed, never
 // vanish: one that is gone, or whose last receipt is gone, means that an older state was put back.
 
-import { names } from "@backup-cloud/format"
+import { type Fault, names } from "@backup-cloud/format"
 import type { Memory, TrustMemory } from "./memory.ts"
-import { type Problem, problemError, worst } from "./problems.ts"
+import { type Problem, problemError, unreadRuns, worst } from "./problems.ts"
 import type { SourceRuns } from "./runs.ts"
 
-/** What of the remembered is not there any more, as `alarm`. */
-export function rolledBack(memory: Memory | null, { source, runs }: SourceRuns): Problem[] {
+/** What of the remembered is not there any more, as `alarm`; as `unavailable` where that cannot be told just now. */
+export function rolledBack(memory: Memory | null, { source, runs, problems }: SourceRuns): Problem[] {
   const byId = new Map(runs.map((run) => [run.run, run]))
-  return (memory?.heads[source] ?? []).flatMap(({ run, number, sums }) => {
+  const unread = unreadRuns(problems)
+  return (memory?.heads[source] ?? []).flatMap(({ run, number, sums }): Problem[] => {
     const now = byId.get(run)
     if (now?.commits.some((commit) => commit.sums === sums) === true) return []
     const directory = names.runDirectory(source, run)
+    if (unread.has(run))
+      return [{ fault: "unavailable", object: directory, why: "was there before, and cannot be read now" }]
     if (now === undefined)
-      return [{ fault: "alarm" as const, object: directory, why: "was there and valid before, and is not any more" }]
+      return [{ fault: "alarm", object: directory, why: "was there and valid before, and is not any more" }]
     const object = directory + names.receipt(number)
-    return [{ fault: "alarm" as const, object, why: "was there and valid before; an older state was put in its place" }]
+    return [{ fault: "alarm", object, why: "was there and valid before; an older state was put in its place" }]
   })
+}
+
+const HINTS: Partial<Record<Fault, string>> = {
+  alarm: "keep the archive as it is, and find out who put back an older state of it",
+  unavailable: "try again once the store answers",
 }
 
 /**
  * Compares with what is remembered, then remembers the heads of these sources. Throws `alarm`, naming the object, if
- * one was rolled back; call it before anything is built on these runs.
+ * one was rolled back, `unavailable` if that cannot be told now; call it before anything is built on these runs.
  */
 export async function rememberRuns(home: TrustMemory, all: readonly SourceRuns[]): Promise<void> {
-  const alarm = worst(await keepHeads(home, all))
-  if (alarm !== null)
-    throw problemError(alarm, "keep the archive as it is, and find out who put back an older state of it")
+  const gravest = worst(await keepHeads(home, all))
+  if (gravest !== null) throw problemError(gravest, HINTS[gravest.fault])
 }
 
 /**
- * Remembers the heads and gives what was rolled back. A source of which that can be said, or whose runs are broken, keeps
- * what was remembered of it, so that the alarm does not fall silent by itself.
+ * Remembers the heads and gives what `rolledBack` does. A source with any of that, or whose runs are broken, keeps what
+ * was remembered of it, so that the alarm does not fall silent by itself.
  */
 export async function keepHeads(home: TrustMemory, all: readonly SourceRuns[]): Promise<Problem[]> {
   const memory = await home.read()

@@ -6,7 +6,7 @@ import { inOrder, names, type ObjectRecord, parseRunPath, type Receipt } from "@
 import type { ArchiveReader } from "@backup-cloud/store"
 import { chainOrder, checkReferences, headsOf } from "./graph.ts"
 import { type Commit, type CommitPlace, joinObjects, judgeCommit } from "./judge.ts"
-import { ObjectError, type Problem, problemOf } from "./problems.ts"
+import { ObjectError, type Problem, problemOf, unreadRuns } from "./problems.ts"
 import { candidates, sha256 } from "./read.ts"
 import { changedUncovered } from "./signature-form.ts"
 import type { Trust } from "./trust.ts"
@@ -83,8 +83,8 @@ export async function readRuns(
     if (at >= 0) broken.splice(at, 1)
   }
 
-  const expired = (run: string): boolean => options.expired?.(source, run) ?? false
-  checkReferences(judged, expired)
+  const unread = unreadRuns([...loose, ...[...judged.values()].flatMap((run) => run.problems)])
+  checkReferences(judged, (run) => unread.has(run) || options.expired?.(source, run) === true)
   const runs = chainOrder([...judged.values()])
   const unfinished = [...directories.values()]
     .filter((d) => d.arrived.size === 0 && !judged.has(d.run))

@@ -270,20 +270,45 @@ test("quickly, lengths and absences are found, and other bytes of the same lengt
   assert.deepEqual(found(await verify(archive, { quick: true })), [`tampered ${name}`])
 })
 
+/** The archive, but for objects that cannot be read now, as on a failing disk. */
+function failing(archive: TestArchive, fails: (name: string) => boolean): Store {
+  return {
+    ...archive.store,
+    async *read(name, inner, options) {
+      if (fails(name)) throw new BackupError("unavailable", `${name}: input/output error`)
+      yield* archive.store.read(name, inner, options)
+    },
+  }
+}
+
 test("an object that the store cannot read now is named, and the rest is looked at", async () => {
   const { archive } = await memoryArchive()
   const [bad, worse] = [at(A, names.volume(1)), at(B, names.volume(1))]
   await archive.replace(worse, bytesOf("other"))
-  const reader: Store = {
-    ...archive.store,
-    // biome-ignore lint/correctness/useYield: it breaks off before the first byte, as a failing disk does
-    async *read(name, inner, options) {
-      if (name === bad) throw new BackupError("unavailable", `${name}: input/output error`)
-      yield* archive.store.read(name, inner, options)
-    },
-  }
+  const reader = failing(archive, (name) => name === bad)
   assert.deepEqual(found(await verify(archive, { reader })), [`tampered ${worse}`, `unavailable ${bad}`])
 })
+
+for (const [what, object, isHead] of [
+  ["the last receipt", at(C, names.receipt(1)), true],
+  ["a receipt of a run that others follow", at(B, names.receipt(2)), false],
+  ["the source's certificate", "config/sources/docs-", true],
+] as const)
+  test(`when ${what} cannot be read now, that is no rollback, and nothing is forgotten`, async () => {
+    const { archive } = await memoryArchive()
+    const home = memoryInMemory()
+    await verify(archive, {}, home)
+    const remembered = await home.read()
+    const reader = failing(archive, (name) => name.startsWith(object))
+    const { problems } = await verify(archive, { reader }, home)
+    assert.ok(problems.some((each) => each.object.startsWith(object) || each.why.includes(object)))
+    for (const { fault, why } of problems) assert.equal(fault, "unavailable", why)
+    assert.deepEqual(await home.read(), remembered)
+    const trust = await archive.load({ reader })
+    const remember = rememberRuns(home, [await readRuns(trust, reader, "docs", signal)])
+    await (isHead ? assert.rejects(remember, { fault: "unavailable" }) : remember)
+    assert.deepEqual(found(await verify(archive, {}, home)), [])
+  })
 
 test("what an expiry lists may be absent, but not what a kept run uses of it", async () => {
   const { archive } = await memoryArchive()
