@@ -21,6 +21,7 @@ export const needed: Readonly<Record<string, { readonly apt: string } | { readon
   gawk: { apt: "gawk" },
   mawk: { apt: "mawk" },
   rsync: { apt: "rsync" },
+  "systemd-analyze": { apt: "systemd" },
   debootstrap: { apt: "debootstrap" },
   moto_server: { command: "python3 -m pip install 'moto[server]==5.2.1'" },
 }

@@ -1,6 +1,6 @@
 // Certificates and secrets on this machine.
 
-import { mkdir, readFile, writeFile } from "node:fs/promises"
+import { access, mkdir, readFile, rename, writeFile } from "node:fs/promises"
 import { basename, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { BackupError, expectName } from "@backup-cloud/format"
@@ -16,6 +16,32 @@ export async function readNamed(file: string): Promise<Uint8Array> {
     throw new BackupError(absent ? "not-found" : "usage", `${file} ${absent ? "is not there" : "cannot be read"}`, {
       cause,
     })
+  }
+}
+
+/** Throws `conflict` if `file` is there: asked before work whose result would have no place. */
+export async function expectAbsent(file: string): Promise<void> {
+  try {
+    await access(file)
+  } catch {
+    return
+  }
+  throw new BackupError("conflict", `${file} is there already; nothing was done`)
+}
+
+/** Writes a file a person named. Throws `conflict` if it is there already, `usage` if it cannot be made. */
+export async function writeNamed(file: string, bytes: Uint8Array | string, mode: number): Promise<void> {
+  try {
+    await writeFile(file, bytes, { flag: "wx", mode })
+  } catch (cause) {
+    const present = cause instanceof Error && "code" in cause && cause.code === "EEXIST"
+    throw new BackupError(
+      present ? "conflict" : "usage",
+      `${file} ${present ? "is there already" : "cannot be made"}`,
+      {
+        cause,
+      },
+    )
   }
 }
 
@@ -44,22 +70,20 @@ export interface SourceSecrets {
   readonly signingKey: Uint8Array
 }
 
+const KEY = "signing-key.asc"
+const NEXT_KEY = "signing-key.next.asc"
+
 function folder(session: Session, name: string): string {
   return join(session.config.home, "sources", name)
 }
 
 /** Writes a source's new secrets; throws `conflict` rather than overwrite any. */
-export async function writeSecrets(
-  session: Session,
-  name: string,
-  secrets: SourceSecrets,
-  rekey: boolean,
-): Promise<void> {
+export async function writeSecrets(session: Session, name: string, secrets: SourceSecrets): Promise<void> {
   const home = folder(session, name)
   await mkdir(home, { recursive: true, mode: 0o700 })
-  const put = async (file: string, bytes: Uint8Array, flag: "wx" | "w"): Promise<void> => {
+  const put = async (file: string, bytes: Uint8Array): Promise<void> => {
     try {
-      await writeFile(join(home, file), bytes, { flag, mode: 0o600 })
+      await writeFile(join(home, file), bytes, { flag: "wx", mode: 0o600 })
     } catch (cause) {
       throw new BackupError(
         "conflict",
@@ -68,8 +92,23 @@ export async function writeSecrets(
       )
     }
   }
-  if (!rekey) await put("secret", Buffer.from(`${Buffer.from(secrets.secret).toString("hex")}\n`), "wx")
-  await put("signing-key.asc", secrets.signingKey, rekey ? "w" : "wx")
+  await put("secret", Buffer.from(`${Buffer.from(secrets.secret).toString("hex")}\n`))
+  await put(KEY, secrets.signingKey)
+}
+
+/** Keeps a source's next signing key beside the present one, which goes on until the policy has the next. */
+export async function writeNextKey(session: Session, name: string, key: Uint8Array): Promise<void> {
+  await writeFile(join(folder(session, name), NEXT_KEY), key, { mode: 0o600 })
+}
+
+/** A source's next signing key; `null` if there is none. */
+export async function readNextKey(session: Session, name: string): Promise<Uint8Array | null> {
+  return await readFile(join(folder(session, name), NEXT_KEY)).catch(nullIfAbsent)
+}
+
+/** Puts the next signing key in the place of the present one. */
+export async function takeNextKey(session: Session, name: string): Promise<void> {
+  await rename(join(folder(session, name), NEXT_KEY), join(folder(session, name), KEY))
 }
 
 /** The secrets of a source; `null` if they are not on this machine. */
@@ -77,14 +116,18 @@ export async function readSecrets(session: Session, name: string): Promise<Sourc
   const home = folder(session, name)
   try {
     const text = await readFile(join(home, "secret"), "utf8")
-    const signingKey = await readFile(join(home, "signing-key.asc"))
+    const signingKey = await readFile(join(home, KEY))
     if (!/^[0-9a-f]{64}\n$/.test(text))
       throw new BackupError("tampered", `${join(home, "secret")} is not a source's secret`)
     return { secret: new Uint8Array(Buffer.from(text.trim(), "hex")), signingKey }
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null
-    throw error
+    return nullIfAbsent(error)
   }
+}
+
+function nullIfAbsent(error: unknown): null {
+  if (error instanceof Error && "code" in error && error.code === "ENOENT") return null
+  throw error
 }
 
 /** `recover.sh` or `RECOVER.txt`, as archives get them. */

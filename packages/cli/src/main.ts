@@ -25,8 +25,12 @@ export async function run(host: Process): Promise<number> {
 }
 
 function report(error: unknown, json: boolean, io: Io): number {
-  // Commander has already printed what it has to say.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCode.usage
+  if (error instanceof CommanderError) {
+    // Commander has already told people what it has to say.
+    if (json && error.exitCode !== 0)
+      io.out(JSON.stringify({ v: 1, event: "error", fault: "usage", message: error.message, hint: null }))
+    return error.exitCode === 0 ? 0 : exitCode.usage
+  }
   if (error instanceof BackupError) {
     if (json)
       io.out(

@@ -1,7 +1,6 @@
 // Changing the policy: the next one is made, shown, signed by the administrator, and published or, where holders must
 // co-sign, written to a file for them.
 
-import { writeFile } from "node:fs/promises"
 import { BackupError, timeText } from "@backup-cloud/format"
 import type { CertificateInfo } from "@backup-cloud/openpgp"
 import {
@@ -15,6 +14,7 @@ import {
   proposePolicy,
   publishPolicy,
 } from "@backup-cloud/trust"
+import { writeNamed } from "./files.ts"
 import type { Session } from "./session.ts"
 
 export interface NewCertificate {
@@ -53,7 +53,7 @@ export async function changePolicy(
         },
       )
     }
-    await writeFile(out, encodeProposal(proposal), { flag: "wx", mode: 0o600 })
+    await writeNamed(out, encodeProposal(proposal), 0o600)
     session.say(
       `Policy ${after.number} is proposed in ${out}. A present holder signs it with: backup-cloud keyholder approve ${out} --out ${out}.signed`,
     )

@@ -1,6 +1,6 @@
 // From release files on the command line to a run whose contents can be read.
 
-import type { BackupError, CatalogueEntry, Root } from "@backup-cloud/format"
+import { BackupError, type CatalogueEntry, isFault, type Root } from "@backup-cloud/format"
 import { gpgPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
 import { gpgPrivateOpener } from "@backup-cloud/openpgp/open-private"
 import {
@@ -52,7 +52,15 @@ export async function openRun(
       now: now(),
       signal,
     }
-    secrets.push((await openRelease(input)).secrets)
+    try {
+      secrets.push((await openRelease(input)).secrets)
+    } catch (error) {
+      if (!isFault(error, "tampered")) throw error
+      throw new BackupError("tampered", `${error.message}; nothing was opened`, {
+        cause: error,
+        hint: "give what a key holder answered (keyholder approve --out), and not the request itself",
+      })
+    }
   }
   const view: RunReader = {
     reader: await session.store(),

@@ -18,7 +18,7 @@ import type { IamPolicy } from "@backup-cloud/store"
 import { noise } from "../../store/test/helpers.ts"
 import { type Gate, iamGate } from "../../store/test/iam-gate.ts"
 import { anybody, type Moto, startMoto } from "../../store/test/moto.ts"
-import { type Ended, World } from "./world.ts"
+import { type Ended, fromSources, World } from "./world.ts"
 
 const command = join(import.meta.dirname, "../bin/backup-cloud.js")
 const world = new World()
@@ -93,7 +93,7 @@ class Journey {
     const keys = this.#keys[withKeysOf]
     const env = {
       PATH: process.env["PATH"],
-      NODE_OPTIONS: "--conditions=source",
+      ...fromSources,
       HOME: world.place,
       GNUPGHOME: world.file(who),
       BACKUP_CLOUD_HOME: this.home(who),

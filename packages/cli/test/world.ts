@@ -2,11 +2,17 @@
 // Commands run as processes of the real program, from its sources.
 
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process"
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
 const program = join(import.meta.dirname, "../bin/backup-cloud.js")
+
+/** Environment of a program that runs from its sources. What Node.js makes of them is kept: it takes longer than most commands. */
+export const fromSources = {
+  NODE_OPTIONS: "--conditions=source",
+  NODE_COMPILE_CACHE: join(tmpdir(), "backup-cloud-compiled"),
+}
 
 export interface Ended {
   readonly status: number | null
@@ -56,7 +62,7 @@ export class World {
       GNUPGHOME: home,
       BACKUP_CLOUD_HOME: join(home, "backup-cloud"),
       BACKUP_CLOUD_CONFIG: join(home, "backup-cloud.yaml"),
-      NODE_OPTIONS: "--conditions=source",
+      ...fromSources,
     }
     return { cwd: this.place, env }
   }
@@ -126,6 +132,16 @@ export class World {
     this.ok("alice", "trust", this.file("admin.asc"), admin, "--yes")
   }
 
+  /** A machine of its own, which has the keys of the source `name` and nothing else. */
+  machine(who: string, name: string, data: string): void {
+    mkdirSync(this.file(who), { mode: 0o700 })
+    const certificate = this.file(`${name}.source.asc`)
+    this.ok(who, "trust", this.archive, this.fingerprints.get("admin") ?? "", "--yes")
+    this.ok(who, "source", "keygen", name, "--out", certificate)
+    this.ok("admin", "source", "add", name, `dir://${data}`, "--certificate", certificate)
+    appendFileSync(join(this.file(who), "backup-cloud.yaml"), `sources: { ${name}: { url: "dir://${data}" } }\n`)
+  }
+
   /** Asks for a release of a run and gets it from alice; its file. */
   release(run: string, name: string, ...options: string[]): string {
     this.ok("oscar", "request", run, "--reason", "a test", "--out", this.file(`${name}.request`), ...options)
@@ -133,9 +149,9 @@ export class World {
     return this.file(name)
   }
 
-  /** Run ids of `docs`, the oldest first. */
-  runs(): string[] {
-    return [...this.ok("admin", "runs", "docs").matchAll(/^docs@(\S+) /gm)].map((match) => match[1] ?? "")
+  /** Run ids of a source, the oldest first. */
+  runs(source = "docs"): string[] {
+    return [...this.ok("admin", "runs", source).matchAll(/^\S+@(\S+) /gm)].map((match) => match[1] ?? "")
   }
 
   /** All objects of the archive below `prefix`. */

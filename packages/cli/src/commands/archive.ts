@@ -23,7 +23,8 @@ import type { Register } from "../program.ts"
 import { warnOfExpiry } from "../publish.ts"
 import type { Session } from "../session.ts"
 
-const collect = (value: string, before: string[]): string[] => [...before, value]
+// A required option has no default: Commander would take an empty list for given.
+const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value]
 
 export function addArchiveCommands(root: Command, register: Register): void {
   register(
@@ -35,7 +36,7 @@ export function addArchiveCommands(root: Command, register: Register): void {
     },
   )
     .requiredOption("--admin <key>", "your OpenPGP key in your keyring, by fingerprint or address")
-    .requiredOption("--holder <file>", "certificate of a key holder; repeat for each", collect, [])
+    .requiredOption("--holder <file>", "certificate of a key holder; repeat for each", collect)
     .option("--operator <file>", "certificate of an operator; repeat for each", collect, [])
     .option("--horizon <days>", "how long later runs may build on a run", "90")
     .option("--retention <days>", "how long runs are kept at least", "180")

@@ -2,14 +2,14 @@
 
 import { type BackupEvent, type BackupResult, backup } from "@backup-cloud/backup"
 import { BackupError, escapeControl, fromByteString, isFault } from "@backup-cloud/format"
-import { openGpgHome } from "@backup-cloud/openpgp"
+import { type GpgHome, openGpgHome, type Signer } from "@backup-cloud/openpgp"
 import { gpgPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
 import { gpgSealer } from "@backup-cloud/openpgp/seal"
 import { importedGpgSigner } from "@backup-cloud/openpgp/sign"
 import { dirSource } from "@backup-cloud/source-dir"
 import { rememberRuns, type Trust } from "@backup-cloud/trust"
 import { type Command, Option } from "commander"
-import { readSecrets, type SourceSecrets } from "../files.ts"
+import { readNextKey, readSecrets, type SourceSecrets, takeNextKey } from "../files.ts"
 import { size } from "../io.ts"
 import type { Register } from "../program.ts"
 import type { Session } from "../session.ts"
@@ -74,6 +74,10 @@ async function backupOne(session: Session, trust: Trust, name: string, proveAll:
   const entry = policy.sources.find((source) => source.name === name)
   if (entry === undefined)
     throw new BackupError("not-found", `the policy has no source ${escapeControl(name)}; nothing was backed up`)
+  if (entry.keys.at(-1)?.accept_until !== "")
+    throw new BackupError("refused", `the policy accepts no more runs of ${name}; nothing was backed up`, {
+      hint: "its last key has ended; the administrator gives it another with source rekey",
+    })
   const secrets = await secretsOf(session, name)
   const place = sessionPlace(session, name)
   const store = await session.store()
@@ -82,16 +86,7 @@ async function backupOne(session: Session, trust: Trust, name: string, proveAll:
     .filter((holder) => holder.status === "present")
     .map((holder) => trust.certificates.get(holder.sha256) ?? missing(holder.name))
   await using signing = await openGpgHome()
-  const signer = await importedGpgSigner(signing, secrets.signingKey)
-  if (signer.fingerprint !== entry.keys.at(-1)?.fingerprint) {
-    throw new BackupError(
-      "refused",
-      `the key of ${name} on this machine is not the one the policy has; nothing was backed up`,
-      {
-        hint: `enrol it with backup-cloud source rekey ${name} --certificate FILE`,
-      },
-    )
-  }
+  const signer = await signerOf(session, signing, name, secrets.signingKey, entry.keys.at(-1)?.fingerprint ?? "")
   const home = await session.gpgHome()
   const { url, checkpoint_minutes: minutes = CHECKPOINT_MINUTES, ...options } = place
   const started = io.now().getTime()
@@ -138,6 +133,31 @@ async function secretsOf(session: Session, name: string): Promise<SourceSecrets>
   throw new BackupError("not-found", `the keys of ${name} are not on this machine; nothing was backed up`, {
     hint: `make them where its data is: backup-cloud source keygen ${name}`,
   })
+}
+
+/** The present signing key, or the next one if the policy has that by now. */
+async function signerOf(
+  session: Session,
+  home: GpgHome,
+  name: string,
+  key: Uint8Array,
+  wanted: string,
+): Promise<Signer> {
+  const signer = await importedGpgSigner(home, key)
+  if (signer.fingerprint === wanted) return signer
+  const next = await readNextKey(session, name)
+  const nextSigner = next === null ? null : await importedGpgSigner(home, next)
+  if (nextSigner?.fingerprint === wanted) {
+    await takeNextKey(session, name)
+    return nextSigner
+  }
+  throw new BackupError(
+    "refused",
+    `the key of ${name} on this machine is not the one the policy has; nothing was backed up`,
+    {
+      hint: `make one with backup-cloud source keygen ${name} --again --out FILE; the administrator enrols it with backup-cloud source rekey ${name} --certificate FILE`,
+    },
+  )
 }
 
 function sessionPlace(session: Session, name: string) {

@@ -1,6 +1,6 @@
 // keyholder: review, approve, deny. Works offline: everything comes from the file, this machine's pin and its ledger.
 
-import { readFile, writeFile } from "node:fs/promises"
+import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { BackupError } from "@backup-cloud/format"
 import {
@@ -19,7 +19,7 @@ import {
 } from "@backup-cloud/keyholder"
 import { gpgPrivateOpener } from "@backup-cloud/openpgp/open-private"
 import type { Command } from "commander"
-import { readNamed } from "../files.ts"
+import { expectAbsent, readNamed, writeNamed } from "../files.ts"
 import type { Register } from "../program.ts"
 import type { Session } from "../session.ts"
 
@@ -111,13 +111,15 @@ async function answer(session: Session, file: string, options: Readonly<Record<s
   const { now, signal } = session.io
   const found = await look(session, file)
   const out = options["out"] as string
+  // Before the ledger tells of an answer that nobody would get.
+  await expectAbsent(out)
   show(session, found.lines)
   if (found.kind === "policy") {
     const { before } = found.review.proposal
     const signer = session.personSigner(await session.ownKey(present(before?.holders ?? []), options["key"], "holder"))
     await session.confirm("Sign this policy?")
     const { file: signed } = await cosign({ review: found.review, signer, ledger: found.ledger, now: now(), signal })
-    await writeFile(out, signed, { flag: "wx", mode: 0o600 })
+    await writeNamed(out, signed, 0o600)
     session.say(`Signed, in ${out}; the ledger has it. Send it back to the administrator.`)
     session.event({ event: "cosigned", file: out })
     return
@@ -133,7 +135,7 @@ async function answer(session: Session, file: string, options: Readonly<Record<s
     now: now(),
     signal,
   })
-  await writeFile(out, release, { flag: "wx", mode: 0o600 })
+  await writeNamed(out, release, 0o600)
   session.say(`Released, in ${out}, for the operator alone; the ledger has it.`)
   session.event({ event: "released", file: out, request: found.review.request.id })
 }

@@ -2,9 +2,10 @@
 
 import { execFile } from "node:child_process"
 import { lstat } from "node:fs/promises"
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import { promisify } from "node:util"
-import { BackupError } from "@backup-cloud/format"
+import { BackupError, escapeControl, expectName } from "@backup-cloud/format"
+import { directoryOf } from "@backup-cloud/store"
 import type { Command } from "commander"
 import { readSecrets } from "../files.ts"
 import type { Register } from "../program.ts"
@@ -14,7 +15,7 @@ const run = promisify(execFile)
 
 export function addMachineCommands(root: Command, register: Register): void {
   register(root, "schedule <name>", "print a timer for this machine", async (session, [name = ""], options) => {
-    await schedule(session, name, options["cron"] === true)
+    await schedule(session, expectName("name", name), options["cron"] === true)
   })
     .option("--systemd", "a systemd service and timer (the default)")
     .option("--cron", "a line for crontab")
@@ -28,7 +29,12 @@ async function schedule(session: Session, name: string, cron: boolean): Promise<
     throw new BackupError("not-found", `the keys of ${name} are not on this machine; no timer was made`)
   }
   const { home, file } = session.config
-  const command = `backup-cloud backup ${name} --quiet --config ${file} --home ${home}`
+  const named = session.archiveUrl
+  const url = /^[a-z0-9]+:/.test(named) ? named : resolve(session.io.cwd, named)
+  const directory = directoryOf(url)
+  const archive = directory ?? url
+  for (const place of [home, file, archive]) expectPlain(place)
+  const command = `backup-cloud backup ${name} --quiet --archive ${archive} --config ${file} --home ${home}`
   if (cron) {
     session.io.out(`15 22 * * *  ${command}`)
     return
@@ -47,7 +53,7 @@ IOSchedulingClass=idle
 NoNewPrivileges=true
 PrivateTmp=true
 ProtectSystem=strict
-ReadWritePaths=${home}
+ReadWritePaths=${[home, ...(directory === null ? [] : [archive])].join(" ")}
 # Exit 30: some entries could not be read; the run is kept.
 SuccessExitStatus=30
 
@@ -64,6 +70,14 @@ Persistent=true
 WantedBy=timers.target
 
 # Then: systemctl daemon-reload && systemctl enable --now backup-cloud-${name}.timer`)
+}
+
+/** Crontabs and units quote in different ways, and both give `%` a meaning; such places are named by the person. */
+function expectPlain(place: string): void {
+  if (/^[A-Za-z0-9/:@?&=._+~,-]+$/.test(place)) return
+  throw new BackupError("usage", `${escapeControl(place)} cannot be written into a timer; no timer was made`, {
+    hint: "use a place whose name has no blanks and no signs with a meaning, a symbolic link for example",
+  })
 }
 
 interface Check {

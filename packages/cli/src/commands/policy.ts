@@ -1,11 +1,10 @@
 // policy: what the administrator signs, and the rights that each role needs in the cloud account.
 
-import { writeFile } from "node:fs/promises"
 import { BackupError } from "@backup-cloud/format"
 import { iamPolicy } from "@backup-cloud/store"
 import { decodeProposal, publishPolicy } from "@backup-cloud/trust"
 import { type Command, Option } from "commander"
-import { readNamed } from "../files.ts"
+import { readNamed, writeNamed } from "../files.ts"
 import type { Register } from "../program.ts"
 
 export function addPolicyCommands(root: Command, register: Register): void {
@@ -30,12 +29,12 @@ export function addPolicyCommands(root: Command, register: Register): void {
     session.event({ event: "published", policy: proposal.after.number })
   })
   register(policy, "print", "the IAM policy of a role", async (session, _args, options) => {
-    const url = new URL(session.archiveUrl)
-    if (url.protocol !== "s3:") {
-      throw new BackupError("usage", `${session.archiveUrl} is not in S3, so it has no IAM policy`, {
+    if (!session.archiveUrl.startsWith("s3://")) {
+      throw new BackupError("usage", `${session.archiveUrl} names no bucket in S3, so it has no IAM policy`, {
         hint: "give --archive s3://bucket/prefix",
       })
     }
+    const url = new URL(session.archiveUrl)
     const role = options["role"] as "source" | "operator" | "administrator"
     const source = options["source"] as string | undefined
     if (role === "source" && source === undefined)
@@ -49,7 +48,7 @@ export function addPolicyCommands(root: Command, register: Register): void {
       null,
       2,
     )
-    if (typeof options["out"] === "string") await writeFile(options["out"], `${text}\n`, { flag: "wx" })
+    if (typeof options["out"] === "string") await writeNamed(options["out"], `${text}\n`, 0o644)
     else session.io.out(text)
   })
     .addOption(

@@ -1,10 +1,10 @@
 // request: an operator asks a key holder.
 
-import { writeFile } from "node:fs/promises"
 import { BackupError, escapeControl } from "@backup-cloud/format"
 import { makeRequest, neededVolumes, planRestore, type RequestInput, usedRuns } from "@backup-cloud/restore"
 import { globs } from "@backup-cloud/source-dir"
 import type { Command } from "commander"
+import { writeNamed } from "../files.ts"
 import type { Register } from "../program.ts"
 import { openRun } from "../releases.ts"
 import { chooseRun } from "../run-name.ts"
@@ -70,7 +70,7 @@ async function request(session: Session, name: string, options: Readonly<Record<
     signal: io.signal,
   })
   const out = options["out"] as string
-  await writeFile(out, message, { flag: "wx", mode: 0o600 })
+  await writeNamed(out, message, 0o600)
   session.say(
     `The request is in ${out}. A key holder answers it with: backup-cloud keyholder approve ${out} --out RELEASE`,
   )

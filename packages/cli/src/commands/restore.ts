@@ -18,13 +18,14 @@ import type { Register } from "../program.ts"
 import { openRun } from "../releases.ts"
 import type { Session } from "../session.ts"
 
-const collect = (value: string, before: string[]): string[] => [...before, value]
+// A required option has no default: Commander would take an empty list for given.
+const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value]
 const shown = (path: string): string => escapeControl(fromByteString(path))
 
 export function addRestoreCommands(root: Command, register: Register): void {
   const withRelease = (command: Command): Command =>
     command
-      .requiredOption("--release <file>", "what a key holder answered; repeat", collect, [])
+      .requiredOption("--release <file>", "what a key holder answered; repeat", collect)
       .option("--key <fingerprint>", "your operator's key")
   withRelease(
     register(root, "files <run> [glob]", "what a run holds", async (session, [run = "", glob], options) => {

@@ -1,6 +1,5 @@
 // source: what is backed up. On a machine with both the administrator's key and the data, `add` does both halves.
 
-import { writeFile } from "node:fs/promises"
 import { isAbsolute } from "node:path"
 import { fileURLToPath } from "node:url"
 import { BackupError, expectName, timeText } from "@backup-cloud/format"
@@ -8,7 +7,16 @@ import { generateKey } from "@backup-cloud/openpgp/keygen"
 import { addSource, rekeySource, removeSource, setSource } from "@backup-cloud/trust"
 import type { Command } from "commander"
 import { changeConfig, type SourceConfig } from "../config.ts"
-import { readCertificate, readSecrets, writeSecrets } from "../files.ts"
+import {
+  expectAbsent,
+  readCertificate,
+  readSecrets,
+  type SourceSecrets,
+  takeNextKey,
+  writeNamed,
+  writeNextKey,
+  writeSecrets,
+} from "../files.ts"
 import type { Register } from "../program.ts"
 import { changePolicy } from "../publish.ts"
 import type { Session } from "../session.ts"
@@ -33,14 +41,25 @@ export function addSourceCommands(root: Command, register: Register): void {
     .option("--xattrs", "keep extended attributes")
     .option("--acls", "keep access control lists")
   register(source, "keygen <name>", "make a source's keys where its data is", async (session, [name = ""], options) => {
-    const certificate = await makeKeys(session, expectName("name", name), false)
-    await giveOut(session, certificate, options["out"])
-  }).option("--out <file>", "where to put the certificate for the administrator")
+    if (typeof options["out"] === "string") await expectAbsent(options["out"])
+    const keys = await makeKeys(session, expectName("name", name))
+    const again = options["again"] === true
+    if (again) await keepNextKey(session, name, keys)
+    else await writeSecrets(session, name, keys)
+    await giveOut(session, name, keys.certificate, options["out"], again ? `rekey ${name}` : `add ${name} URL`)
+  })
+    .option("--out <file>", "where to put the certificate for the administrator")
+    .option(
+      "--again",
+      "only a new signing key; the one there is goes on until the administrator has enrolled the new one",
+    )
   register(source, "list", "all sources", async (session) => {
     await list(session)
   })
   register(source, "set <name>", "change what the policy says of a source", async (session, [name = ""], options) => {
     const schedule = options["schedule"] as string | undefined
+    if (schedule === undefined && options["fresh"] !== true)
+      throw new BackupError("usage", "nothing to change; give --schedule TEXT or --fresh")
     const fresh = options["fresh"] === true ? timeText(session.io.now()) : undefined
     const change = {
       ...(schedule === undefined ? {} : { schedule }),
@@ -65,21 +84,43 @@ export function addSourceCommands(root: Command, register: Register): void {
     .option("--accept-until <time>", "until when the old key counts; now unless given")
 }
 
-/** A new signing key, and with a new source a new secret; the certificate. */
-async function makeKeys(session: Session, name: string, again: boolean): Promise<Uint8Array> {
-  const made = await generateKey({ userId: `backup-cloud source ${name}`, kind: "sign", now: session.io.now() })
-  await writeSecrets(session, name, { secret: session.io.random(32), signingKey: made.secretKey }, again)
-  return made.certificate.bytes
+interface NewKeys extends SourceSecrets {
+  readonly certificate: Uint8Array
 }
 
-async function giveOut(session: Session, certificate: Uint8Array, out: unknown): Promise<void> {
+/** A signing key and a secret for a source; nothing is written. */
+async function makeKeys(session: Session, name: string): Promise<NewKeys> {
+  const made = await generateKey({ userId: `backup-cloud source ${name}`, kind: "sign", now: session.io.now() })
+  return { secret: session.io.random(32), signingKey: made.secretKey, certificate: made.certificate.bytes }
+}
+
+/** A next signing key, for a source that has its keys here. */
+async function keepNextKey(session: Session, name: string, keys: NewKeys): Promise<void> {
+  if ((await readSecrets(session, name)) === null) {
+    throw new BackupError("not-found", `the keys of ${name} are not on this machine; no key was made`, {
+      hint: `where its data is: backup-cloud source keygen ${name} --again --out FILE; then here: backup-cloud source rekey ${name} --certificate FILE`,
+    })
+  }
+  await writeNextKey(session, name, keys.signingKey)
+}
+
+/** @param enrol how the administrator enrols the certificate */
+async function giveOut(
+  session: Session,
+  name: string,
+  certificate: Uint8Array,
+  out: unknown,
+  enrol: string,
+): Promise<void> {
+  const text = Buffer.from(certificate).toString("latin1")
+  session.event({ event: "keys", source: name, certificate: text })
   if (typeof out !== "string") {
-    session.say(Buffer.from(certificate).toString("latin1").trimEnd())
+    session.say(text.trimEnd())
     return
   }
-  await writeFile(out, certificate, { flag: "wx" })
+  await writeNamed(out, certificate, 0o644)
   session.say(
-    `The certificate is in ${out}. The administrator enrols it: backup-cloud source add NAME URL --certificate ${out}`,
+    `The certificate is in ${out}. The administrator enrols it: backup-cloud source ${enrol} --certificate ${out}`,
   )
 }
 
@@ -98,16 +139,21 @@ async function add(
       hint: "give --certificate FILE to enrol them, or source rekey to replace them",
     })
   }
-  // The administrator's right to change the policy is tried before keys are made.
-  await session.trust()
-  const bytes = typeof file === "string" ? null : await makeKeys(session, name, false)
+  const { policy, administrator } = await session.trust()
+  if (policy.sources.some((source) => source.name === name)) {
+    throw new BackupError("conflict", `the policy has a source ${name} already; nothing was enrolled`)
+  }
+  // Keys of a source that cannot be enrolled would stand in the way of the next attempt.
+  await session.ownKey([administrator.fingerprint], undefined, "administrator")
+  const keys = typeof file === "string" ? null : await makeKeys(session, name)
+  if (keys !== null) await writeSecrets(session, name, keys)
   const certificate =
-    bytes === null
+    keys === null
       ? await readCertificate(session, String(file))
-      : await verifier.certificate(bytes, `the certificate of ${name}`, session.io.signal)
+      : await verifier.certificate(keys.certificate, `the certificate of ${name}`, session.io.signal)
   const change = addSource({ name, certificate, kind: place.kind, schedule: options["schedule"] as string })
   await changePolicy(session, [change], [{ role: "source", name, certificate }], undefined)
-  if (bytes !== null) await configure(session, name, url, options)
+  if (keys !== null) await configure(session, name, url, options)
   else session.say(`Where the data is, write into backup-cloud.yaml: sources: { ${name}: { url: "${url}" } }`)
 }
 
@@ -132,13 +178,13 @@ async function configure(
 
 async function rekey(session: Session, name: string, options: Readonly<Record<string, unknown>>): Promise<void> {
   const file = options["certificate"]
-  await session.trust()
-  const bytes = typeof file === "string" ? null : await makeKeys(session, expectName("name", name), true)
+  const keys = typeof file === "string" ? null : await makeKeys(session, expectName("name", name))
+  if (keys !== null) await keepNextKey(session, name, keys)
   const verifier = await session.verifier()
   const certificate =
-    bytes === null
+    keys === null
       ? await readCertificate(session, String(file))
-      : await verifier.certificate(bytes, `the certificate of ${name}`, session.io.signal)
+      : await verifier.certificate(keys.certificate, `the certificate of ${name}`, session.io.signal)
   const until = typeof options["acceptUntil"] === "string" ? options["acceptUntil"] : timeText(session.io.now())
   await changePolicy(
     session,
@@ -146,6 +192,8 @@ async function rekey(session: Session, name: string, options: Readonly<Record<st
     [{ role: "source", name, certificate }],
     undefined,
   )
+  // Only now: where the policy could not be changed, the source goes on with the key that it has.
+  if (keys !== null) await takeNextKey(session, name)
 }
 
 async function list(session: Session): Promise<void> {
