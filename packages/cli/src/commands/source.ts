@@ -74,7 +74,7 @@ export function addSourceCommands(root: Command, register: Register): void {
     "remove <name>",
     "accept no more runs of a source; what is stored stays",
     async (session, [name = ""]) => {
-      await changePolicy(session, [removeSource(name, timeText(session.io.now()))], [], undefined)
+      await changePolicy(session, [removeSource(name, justNow(session))], [], undefined)
     },
   )
   register(source, "rekey <name>", "give a source a new signing key", async (session, [name = ""], options) => {
@@ -82,6 +82,11 @@ export function addSourceCommands(root: Command, register: Register): void {
   })
     .option("--certificate <file>", "the new certificate, if made elsewhere")
     .option("--accept-until <time>", "until when the old key counts; now unless given")
+}
+
+/** The end of this second: what arrived in it before the policy was changed still counts. */
+function justNow({ io }: Session): string {
+  return timeText(new Date(io.now().getTime() + 999))
 }
 
 interface NewKeys extends SourceSecrets {
@@ -185,7 +190,7 @@ async function rekey(session: Session, name: string, options: Readonly<Record<st
     keys === null
       ? await readCertificate(session, String(file))
       : await verifier.certificate(keys.certificate, `the certificate of ${name}`, session.io.signal)
-  const until = typeof options["acceptUntil"] === "string" ? options["acceptUntil"] : timeText(session.io.now())
+  const until = typeof options["acceptUntil"] === "string" ? options["acceptUntil"] : justNow(session)
   await changePolicy(
     session,
     [rekeySource(name, certificate, until)],
