@@ -5,6 +5,10 @@ export interface Io {
   readonly cwd: string
   /** Numeric user id. */
   readonly uid: number
+  /** How this program is started by whoever has no PATH: absolute. */
+  readonly program: readonly string[]
+  /** Version of Node.js, as `24.1.0`. */
+  readonly node: string
   /** A line for whoever reads the result. */
   out(text: string): void
   /** Bytes for whoever reads the result, as `cat` gives them. */

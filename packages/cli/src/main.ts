@@ -77,6 +77,8 @@ function hostIo(host: Process): { io: Io; close: () => void } {
     env: host.env,
     cwd: host.cwd(),
     uid: host.getuid?.() ?? -1,
+    program: [host.execPath, host.argv[1] ?? ""],
+    node: host.versions.node,
     out(text) {
       clear()
       stdout.write(`${text}\n`)

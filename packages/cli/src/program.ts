@@ -3,13 +3,14 @@
 import { Command } from "commander"
 import { addArchiveCommands } from "./commands/archive.ts"
 import { addBackupCommand } from "./commands/backup.ts"
+import { addDoctorCommand } from "./commands/doctor.ts"
 import { addKeyholderCommands } from "./commands/keyholder.ts"
-import { addMachineCommands } from "./commands/machine.ts"
 import { addPeopleCommands } from "./commands/people.ts"
 import { addPolicyCommands } from "./commands/policy.ts"
 import { addReportCommands } from "./commands/report.ts"
 import { addRequestCommand } from "./commands/request.ts"
 import { addRestoreCommands } from "./commands/restore.ts"
+import { addScheduleCommand } from "./commands/schedule.ts"
 import { addSourceCommands } from "./commands/source.ts"
 import type { Io } from "./io.ts"
 import { Session } from "./session.ts"
@@ -55,6 +56,6 @@ export function program(io: Io): Command {
   }
   for (const add of [addArchiveCommands, addPeopleCommands, addSourceCommands, addPolicyCommands]) add(root, register)
   for (const add of [addBackupCommand, addReportCommands, addRequestCommand, addKeyholderCommands]) add(root, register)
-  for (const add of [addRestoreCommands, addMachineCommands]) add(root, register)
+  for (const add of [addRestoreCommands, addScheduleCommand, addDoctorCommand]) add(root, register)
   return root
 }

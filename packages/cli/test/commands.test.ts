@@ -2,10 +2,9 @@
 
 import assert from "node:assert/strict"
 import { execFileSync } from "node:child_process"
-import { chmodSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { after, before, test } from "node:test"
-import { of, run } from "./run.ts"
 import { World } from "./world.ts"
 
 const world = new World()
@@ -201,82 +200,4 @@ test("a removed operator's request is refused by the holder", () => {
   assert.equal(approve(ask("oscar", "oscar-1")).status, 0)
   const refused = approve(later)
   assert.equal(refused.status, 12, refused.stdout + refused.stderr)
-})
-
-/** The line and standing of the check of `doctor` whose text holds `what`. */
-async function doctor(what: string, env: Readonly<Record<string, string>> = {}): Promise<[number | null, string]> {
-  const { status, stdout, stderr } = await run(of(world, "admin", env), "doctor")
-  const line = stdout.split("\n").find((each) => each.includes(what))
-  assert.ok(line !== undefined, stdout + stderr)
-  return [status, line.slice(0, 4).trim()]
-}
-
-/** A PATH of links to all programs of this one but `lacking`. */
-function pathWithout(lacking: string): string {
-  const bin = world.file(`without-${lacking}`)
-  mkdirSync(bin)
-  const found = execFileSync("sh", ["-c", "for p in gpg gpgv gpgconf gpg-agent zstd; do command -v $p; done"], {
-    encoding: "utf8",
-  })
-  for (const file of found.trim().split("\n")) {
-    const name = file.slice(dirname(file).length + 1)
-    if (name !== lacking) symlinkSync(file, join(bin, name))
-  }
-  return bin
-}
-
-test("doctor: every check passes here, and each fails when it should", async () => {
-  const home = join(world.file("admin"), "backup-cloud")
-  const secret = join(home, "sources/docs/secret")
-  const archived = "the archive can be read"
-  assert.deepEqual(await doctor(archived), [0, "ok"])
-  for (const lacking of ["gpg", "zstd"]) {
-    assert.deepEqual(await doctor(`${lacking} is installed`, { PATH: pathWithout(lacking) }), [40, "FAIL"])
-  }
-  for (const [file, mode] of [
-    [home, 0o700],
-    [secret, 0o600],
-    [join(home, "sources/docs/signing-key.asc"), 0o600],
-  ] as const) {
-    chmodSync(file, mode | 0o044)
-    assert.deepEqual(await doctor(`${file} is for its owner alone`), [40, "FAIL"])
-    chmodSync(file, mode)
-  }
-  assert.deepEqual(await doctor("trusts an administrator", { BACKUP_CLOUD_HOME: world.file("nowhere") }), [40, "FAIL"])
-  const restore = world.keep()
-  const file = world.objects("archive").find((name) => name.endsWith(".json")) ?? world.objects()[0] ?? ""
-  writeFileSync(join(world.archive, file), "{}")
-  assert.deepEqual(await doctor(archived), [40, "FAIL"], file)
-  restore()
-  assert.deepEqual(await doctor(archived), [0, "ok"])
-})
-
-test("schedule prints a timer that systemd takes, and a line for crontab", () => {
-  const text = world.ok("admin", "schedule", "docs", "--systemd")
-  const units = world.file("units")
-  mkdirSync(units)
-  const parts = text.split(/^# \/etc\/systemd\/system\/(.*)$/m).slice(1)
-  for (let at = 0; at < parts.length; at += 2) writeFileSync(join(units, parts[at] ?? ""), parts[at + 1] ?? "")
-  const files = ["service", "timer"].map((kind) => join(units, `backup-cloud-docs.${kind}`))
-  execFileSync("systemd-analyze", ["verify", "--man=no", ...files], { stdio: "pipe" })
-  execFileSync("systemd-analyze", ["calendar", /^OnCalendar=(.*)$/m.exec(text)?.[1] ?? ""], { stdio: "pipe" })
-  assert.match(text, new RegExp(`^ReadWritePaths=.* ${world.archive}$`, "m"))
-  const cron = world.ok("admin", "schedule", "docs", "--cron")
-  const [, fields = "", command = ""] = /^((?:\S+ ){5}) *(.*)\n$/.exec(cron) ?? []
-  assert.equal(fields, "15 22 * * * ")
-  // The command of the crontab backs up, with nothing but what cron gives.
-  const { PATH, HOME } = of(world, "admin").env
-  assert.ok(command.startsWith("backup-cloud backup docs "))
-  const before = world.runs().length
-  const [, ...args] = command.split(" ")
-  execFileSync(
-    process.execPath,
-    ["--conditions=source", join(import.meta.dirname, "../bin/backup-cloud.js"), ...args],
-    {
-      cwd: "/",
-      env: { PATH, HOME },
-    },
-  )
-  assert.equal(world.runs().length, before + 1)
-  world.fails("admin", 10, "schedule", "nothing")
 })

@@ -30,8 +30,8 @@ export class World {
   readonly archive = join(this.place, "archive")
   readonly fingerprints = new Map<string, string>()
 
-  /** A person: a keyring with one key, and a certificate in a file beside it. */
-  person(name: string): string {
+  /** A person: a keyring with one key, and a certificate in a file beside it. @param expires as gpg takes it, `30d` */
+  person(name: string, expires = "never"): string {
     const home = join(this.place, name)
     mkdirSync(home, { mode: 0o700 })
     const gpg = (...args: string[]): string =>
@@ -40,9 +40,9 @@ export class World {
         stdio: ["ignore", "pipe", "ignore"],
       })
     const open = ["--pinentry-mode", "loopback", "--passphrase", ""]
-    gpg(...open, "--quick-gen-key", `${name} <${name}@test.example>`, "ed25519", "sign", "never")
+    gpg(...open, "--quick-gen-key", `${name} <${name}@test.example>`, "ed25519", "sign", expires)
     const fingerprint = /^fpr:+([0-9A-F]{40})/m.exec(gpg("--with-colons", "--list-keys"))?.[1] ?? ""
-    gpg(...open, "--quick-add-key", fingerprint, "cv25519", "encr", "never")
+    gpg(...open, "--quick-add-key", fingerprint, "cv25519", "encr", expires)
     writeFileSync(
       this.file(`${name}.asc`),
       gpg("--armor", "--export-options", "export-minimal", "--export", fingerprint),

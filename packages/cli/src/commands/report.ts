@@ -6,6 +6,7 @@ import { verifyArchive, worst } from "@backup-cloud/trust"
 import type { Command } from "commander"
 import { recoveryFile } from "../files.ts"
 import { size } from "../io.ts"
+import { ageTrouble, ageWords } from "../overdue.ts"
 import type { Register } from "../program.ts"
 import type { Session } from "../session.ts"
 
@@ -56,23 +57,23 @@ async function listRuns(session: Session, name: string | undefined): Promise<voi
 async function status(session: Session): Promise<void> {
   const trust = await session.trust()
   const problems = trust.problems.map((problem) => `${problem.object}: ${problem.why}`)
-  const now = session.io.now().getTime()
+  const now = session.io.now()
   for (const source of trust.policy.sources) {
     if (source.keys.at(-1)?.accept_until !== "") continue
     const judged = await session.runs(trust, source.name)
     const last = judged.runs.findLast((run) => ["complete", "partial"].includes(run.receipt.outcome))
     problems.push(...judged.problems.map((problem) => `${problem.object}: ${problem.why}`))
-    if (last === undefined) problems.push(`${source.name}: has no run that could be restored`)
-    const hours = last === undefined ? null : (now - last.arrived.getTime()) / 3_600_000
-    const age =
-      hours === null ? "never" : hours < 48 ? `${hours.toFixed(1)} hours ago` : `${(hours / 24).toFixed(1)} days ago`
+    const trouble = ageTrouble(judged, source.schedule, now)
+    if (trouble !== null) problems.push(`${source.name}: ${trouble.problem}`)
+    const milliseconds = last === undefined ? null : now.getTime() - last.arrived.getTime()
+    const age = milliseconds === null ? "never" : `${ageWords(milliseconds)} ago`
     session.say(`${source.name.padEnd(20)} last ${last?.receipt.outcome ?? "run"}: ${age}, ${judged.runs.length} runs`)
     session.event({
       event: "source",
       source: source.name,
       last: last?.run ?? null,
       outcome: last?.receipt.outcome ?? null,
-      hours,
+      hours: milliseconds === null ? null : milliseconds / 3_600_000,
       runs: judged.runs.length,
     })
   }
