@@ -3,7 +3,7 @@
 
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
-import { BackupError, patterns } from "@backup-cloud/format"
+import { BackupError, escapeControl, patterns } from "@backup-cloud/format"
 import * as v from "valibot"
 import { parse, stringify } from "yaml"
 import type { Globals, Io } from "./io.ts"
@@ -69,12 +69,30 @@ async function readYaml(file: string): Promise<ConfigFile | null> {
     if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return null
     throw new BackupError("usage", `${file} cannot be read`, { cause })
   }
-  try {
-    return v.parse(configSchema, parse(text) ?? {})
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : ""
-    throw new BackupError("usage", `${file} is not a configuration of backup-cloud: ${why}`, { cause })
+  const wrong = (why: string, cause?: unknown): never => {
+    throw new BackupError("usage", `${file}: ${why}; nothing was done`, {
+      cause,
+      hint: "mend the file, or name another with --config",
+    })
   }
+  let content: unknown
+  try {
+    content = parse(text) ?? {}
+  } catch (cause) {
+    return wrong(cause instanceof Error ? (cause.message.split(":\n")[0] ?? "") : "it is no YAML", cause)
+  }
+  if (typeof content !== "object" || Array.isArray(content)) return wrong("it must be names with values")
+  const parsed = v.safeParse(configSchema, content)
+  return parsed.success ? parsed.output : wrong(issueWords(parsed.issues[0]))
+}
+
+/** What is wrong where, as people say it. */
+function issueWords(issue: v.InferIssue<typeof configSchema>): string {
+  const where = v.getDotPath(issue) ?? "it"
+  const received = escapeControl(issue.received)
+  if (issue.type === "regex") return `${received} is no name of a source`
+  if (issue.type !== "strict_object") return `${escapeControl(where)} must be a ${issue.expected}, not ${received}`
+  return issue.expected === "never" ? `${escapeControl(where)} is not a name that belongs here` : `${where} is missing`
 }
 
 /** Writes changes into the yaml file; what else is in it stays, comments excepted. */

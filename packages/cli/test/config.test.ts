@@ -62,21 +62,48 @@ test("the home: flag over environment over yaml over XDG_CONFIG_HOME over HOME",
   assert.equal(await home(env, "--home", "by-flag"), join(where.cwd, "by-flag"))
 })
 
-const wrong: Readonly<Record<string, string>> = {
-  "an unknown member": "archive: s3://a/b\nretention: 3\n",
-  "an unknown member of a source": "sources: { docs: { url: 'dir:///x', password: y } }\n",
-  "a wrong type": "archive: [1]\n",
-  "a name that is none": "sources: { '../docs': { url: 'dir:///x' } }\n",
-  "no yaml": "archive: 'unfinished\n",
-}
-for (const [what, text] of Object.entries(wrong)) {
-  test(`a configuration with ${what} is refused with the file named`, async () => {
+test("a file in the working folder is used instead of the home's, not besides it", async () => {
+  const where = fresh()
+  const wants = async (): Promise<string[]> => {
+    const { stdout } = await run(where, "doctor")
+    return [...stdout.matchAll(/^(?:ok|FAIL) +(getfattr|getfacl) is installed/gm)].map((match) => match[1] ?? "")
+  }
+  const source = (wish: string): string => `sources: { docs: { url: "dir:///x", ${wish}: true } }\n`
+  writeFileSync(join(where.home, ".config/backup-cloud/backup-cloud.yaml"), source("xattrs"))
+  assert.deepEqual(await wants(), ["getfattr"])
+  writeFileSync(join(where.cwd, "backup-cloud.yaml"), source("acls"))
+  assert.deepEqual(await wants(), ["getfacl"])
+})
+
+/** What is wrong with a configuration, its text, and what the message says. */
+const wrong: readonly (readonly [string, string, string])[] = [
+  ["an unknown name", "archive: s3://a/b\nretention: 3\n", "retention is not a name that belongs here"],
+  [
+    "an unknown name in a source",
+    "sources: { docs: { url: 'dir:///x', password: y } }\n",
+    "sources.docs.password is not a name that belongs here",
+  ],
+  ["a source without an address", "sources: { docs: { include: [a] } }\n", "sources.docs.url is missing"],
+  ["a wrong type", "archive: [1]\n", "archive must be a string, not Array"],
+  [
+    "a wrong type in a list",
+    "sources: { docs: { url: 'dir:///x', include: [a, 1] } }\n",
+    "sources.docs.include.1 must be a string, not 1",
+  ],
+  ["a name that no source has", "sources: { '../docs': { url: 'dir:///x' } }\n", '"../docs" is no name of a source'],
+  ["a list in place of names", "- archive\n", "it must be names with values"],
+  ["text that is no yaml", "archive: 'unfinished\n", "Missing closing 'quote at line 2"],
+  ["a name given twice", "archive: a\narchive: b\n", "Map keys must be unique at line 2"],
+]
+for (const [what, text, why] of wrong) {
+  test(`a configuration with ${what} is refused, and says where`, async () => {
     const where = fresh()
     const file = join(where.cwd, "backup-cloud.yaml")
     writeFileSync(file, text)
     const { status, stderr } = await run(where, "policy", "print", "--role", "administrator")
     assert.equal(status, 2, stderr)
-    assert.ok(stderr.includes(`${file} is not a configuration`), stderr)
+    assert.ok(stderr.startsWith(`backup-cloud: ${file}: ${why}`), stderr)
+    assert.match(stderr, /nothing was done/)
     writeFileSync(file, "archive: s3://mended/b\n")
     assert.equal(await bucket(where), "mended")
   })
