@@ -13,9 +13,13 @@ export async function readNamed(file: string): Promise<Uint8Array> {
     return await readFile(file)
   } catch (cause) {
     const absent = cause instanceof Error && "code" in cause && cause.code === "ENOENT"
-    throw new BackupError(absent ? "not-found" : "usage", `${file} ${absent ? "is not there" : "cannot be read"}`, {
-      cause,
-    })
+    throw new BackupError(
+      absent ? "not-found" : "usage",
+      `${file} ${absent ? "is not there" : "cannot be read"}; nothing was done`,
+      {
+        cause,
+      },
+    )
   }
 }
 
@@ -71,6 +75,7 @@ export interface SourceSecrets {
 }
 
 const KEY = "signing-key.asc"
+const EXTENT = "extent"
 const NEXT_KEY = "signing-key.next.asc"
 
 function folder(session: Session, name: string): string {
@@ -123,6 +128,23 @@ export async function readSecrets(session: Session, name: string): Promise<Sourc
   } catch (error) {
     return nullIfAbsent(error)
   }
+}
+
+/** How much a source had when it was last backed up here. */
+export interface Extent {
+  readonly entries: number
+  readonly bytes: number
+}
+
+/** `null` if it is not known. Only for telling how far a backup is: what is wrong with it does no harm. */
+export async function readExtent(session: Session, name: string): Promise<Extent | null> {
+  const text = await readFile(join(folder(session, name), EXTENT), "utf8").catch(() => "")
+  const [, entries, bytes] = /^([0-9]{1,15}) ([0-9]{1,15})\n$/.exec(text) ?? []
+  return entries === undefined ? null : { entries: Number(entries), bytes: Number(bytes) }
+}
+
+export async function writeExtent(session: Session, name: string, { entries, bytes }: Extent): Promise<void> {
+  await writeFile(join(folder(session, name), EXTENT), `${entries} ${bytes}\n`, { mode: 0o600 })
 }
 
 function nullIfAbsent(error: unknown): null {

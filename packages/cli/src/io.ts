@@ -17,6 +17,8 @@ export interface Io {
   note(text: string): void
   /** A line that the next one replaces; nothing where there is no terminal. */
   progress(text: string): void
+  /** Width of the terminal where progress is seen; `null` where there is none. */
+  columns(): number | null
   /** Asks for a yes; throws `usage` where nobody can answer. */
   confirm(question: string): Promise<boolean>
   readonly now: () => Date

@@ -2,6 +2,7 @@
 
 import { randomBytes } from "node:crypto"
 import { once } from "node:events"
+import { readlinkSync } from "node:fs"
 import { createInterface } from "node:readline/promises"
 import { BackupError, escapeControl, exitCode } from "@backup-cloud/format"
 import { CommanderError } from "commander"
@@ -54,6 +55,15 @@ function report(error: unknown, json: boolean, io: Io): number {
   return 1
 }
 
+/** Where gpg's agent is to ask for a passphrase: gpg cannot see the terminal, because its standard input is a pipe. */
+function nameTerminal(host: Process): void {
+  try {
+    host.env["GPG_TTY"] ??= readlinkSync(`/proc/self/fd/${host.stdin.fd}`)
+  } catch {
+    // Where the system does not tell, the person may.
+  }
+}
+
 function hostIo(host: Process): { io: Io; close: () => void } {
   const stop = new AbortController()
   const abort = new AbortController()
@@ -64,6 +74,7 @@ function hostIo(host: Process): { io: Io; close: () => void } {
   host.on("SIGINT", onSignal)
   host.on("SIGTERM", onSignal)
   const { stdin, stdout, stderr } = host
+  if (stdin.isTTY) nameTerminal(host)
   // A reader that went away (`| head`) ends the command quietly.
   stdout.on("error", () => {
     abort.abort()
@@ -95,6 +106,7 @@ function hostIo(host: Process): { io: Io; close: () => void } {
       stderr.write(`\r\u001b[K${text.slice(0, (stderr.columns || 80) - 1)}`)
       transient = true
     },
+    columns: () => (stderr.isTTY ? stderr.columns || 80 : null),
     async confirm(question) {
       if (!stdin.isTTY)
         throw new BackupError("usage", `${question} Nobody is here to answer.`, { hint: "give --yes if you are sure" })

@@ -13,6 +13,7 @@ import {
   usedRuns,
 } from "@backup-cloud/restore"
 import { readNamed } from "./files.ts"
+import { listOf } from "./options.ts"
 import { type ChosenRun, chooseRun } from "./run-name.ts"
 import type { Session } from "./session.ts"
 
@@ -40,7 +41,7 @@ export async function openRun(
   const opener = gpgPrivateOpener(session.person())
   const verifier = await session.verifier()
   const secrets = []
-  for (const file of options["release"] as string[]) {
+  for (const file of listOf(options, "release")) {
     const input = {
       message: await readNamed(file),
       object: file,

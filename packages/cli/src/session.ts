@@ -29,6 +29,7 @@ import {
 import { type Config, readConfig } from "./config.ts"
 import type { CliEvent, Globals, Io } from "./io.ts"
 import { plain } from "./io.ts"
+import { Progress } from "./progress.ts"
 
 export class Session implements AsyncDisposable {
   readonly io: Io
@@ -64,6 +65,16 @@ export class Session implements AsyncDisposable {
   /** A remark for people; nothing with `--quiet` or `--json`. */
   note(text: string): void {
     if (this.globals.json !== true && this.globals.quiet !== true) this.io.note(text)
+  }
+
+  /** Tells how far a work is; `null` with `--quiet` or `--json`. As `new Progress`. */
+  progress(what: string, unit: string): Progress | null {
+    return this.globals.json === true || this.globals.quiet === true ? null : new Progress(this.io, what, unit)
+  }
+
+  /** What is being done, on a terminal, until something else is said there. */
+  doing(text: string): void {
+    if (this.globals.json !== true && this.globals.quiet !== true) this.io.progress(`${text} …`)
   }
 
   /** An event for programs; nothing without `--json`. */
@@ -130,7 +141,7 @@ export class Session implements AsyncDisposable {
     const memory = await this.memory.read()
     if (memory !== null) return memory
     throw new BackupError("refused", "this machine does not trust an administrator yet; nothing was read", {
-      hint: `compare the fingerprint with what the administrator told you, then: backup-cloud trust ${this.config.archive ?? "ARCHIVE"} FINGERPRINT`,
+      hint: `compare the fingerprint with what the administrator told you, then: backup-cloud trust ${this.config.archive ?? "ARCHIVE"} FINGERPRINT; a key holder gives the administrator's certificate file for the archive`,
     })
   }
 

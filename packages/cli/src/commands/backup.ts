@@ -9,7 +9,15 @@ import { importedGpgSigner } from "@backup-cloud/openpgp/sign"
 import { dirSource } from "@backup-cloud/source-dir"
 import { rememberRuns, type Trust } from "@backup-cloud/trust"
 import { type Command, Option } from "commander"
-import { readNextKey, readSecrets, type SourceSecrets, takeNextKey } from "../files.ts"
+import {
+  type Extent,
+  readExtent,
+  readNextKey,
+  readSecrets,
+  type SourceSecrets,
+  takeNextKey,
+  writeExtent,
+} from "../files.ts"
 import { size } from "../io.ts"
 import type { Register } from "../program.ts"
 import type { Session } from "../session.ts"
@@ -81,6 +89,7 @@ async function backupOne(session: Session, trust: Trust, name: string, proveAll:
   const secrets = await secretsOf(session, name)
   const place = sessionPlace(session, name)
   const store = await session.store()
+  session.doing(`${name}: reading the receipts of earlier runs`)
   const runs = await session.runs(trust, name)
   const holders = policy.holders
     .filter((holder) => holder.status === "present")
@@ -114,11 +123,12 @@ async function backupOne(session: Session, trust: Trust, name: string, proveAll:
     checkpointEvery: minutes * 60_000,
     now: io.now,
     random: io.random,
-    onEvent: shower(session, name),
+    onEvent: shower(session, name, await readExtent(session, name)),
     stop: io.stop,
     signal: io.signal,
   })
   await remember(session, trust, name)
+  if (result.outcome !== "checkpoint") await writeExtent(session, name, result)
   const seconds = (io.now().getTime() - started) / 1000
   session.say(
     `${name}: ${result.outcome}, ${result.entries} entries of ${size(result.bytes)} in ${seconds.toFixed(1)} s, ${size(result.stored)} stored, run ${result.run}`,
@@ -190,17 +200,13 @@ function unreadWords(why: string): string {
   return why.startsWith("lacks-") ? `its ${why.slice("lacks-".length)} could not be read` : `not read, ${why}`
 }
 
-function shower(session: Session, name: string): (event: BackupEvent) => void {
-  const { io } = session
-  let shown = 0
+/** @param before what the last run had: about what this one will have */
+function shower(session: Session, name: string, before: Extent | null): (event: BackupEvent) => void {
+  const progress = session.progress(name, "entries")
+  const total = before === null ? null : { bytes: before.bytes, items: before.entries, about: true }
   return (event) => {
     if (event.event === "progress") {
-      const now = io.now().getTime()
-      if (now - shown < 200) return
-      shown = now
-      if (session.globals.quiet !== true && session.globals.json !== true) {
-        io.progress(`${name}: ${event.entries} entries, ${size(event.bytes)} seen, ${size(event.stored)} stored`)
-      }
+      progress?.update({ bytes: event.bytes, items: event.entries }, total, `${size(event.stored)} stored`)
     } else if (event.event === "unread") {
       const path = escapeControl(fromByteString(event.path))
       session.note(`${name}: ${path}: ${unreadWords(event.why)}`)

@@ -86,11 +86,10 @@ async function status(session: Session): Promise<void> {
 async function verify(session: Session, quick: boolean): Promise<void> {
   const trust = await session.trust()
   const { io } = session
-  let objects = 0
-  let bytes = 0
-  let shown = 0
-  let total = { objects: 0, bytes: 0 }
-  const started = io.now().getTime()
+  const progress = session.progress("verify", "objects")
+  let done = { bytes: 0, items: 0 }
+  let total = { bytes: 0, items: 0 }
+  session.doing("reading receipts and checking their signatures")
   const report = await verifyArchive({
     trust,
     reader: await session.store(),
@@ -105,18 +104,12 @@ async function verify(session: Session, quick: boolean): Promise<void> {
         session.event({ ...event })
         return
       }
-      if (event.event === "object") {
-        objects++
-        bytes += event.bytes
-      } else total = { objects: event.objects, bytes: event.bytes }
-      const now = io.now().getTime()
-      if (now - shown < 200 || session.globals.json === true || session.globals.quiet === true) return
-      shown = now
-      const rate = bytes / Math.max(0.001, (now - started) / 1000)
-      const left = rate > 0 ? Math.ceil((total.bytes - bytes) / rate) : 0
-      io.progress(
-        `${objects} of ${total.objects} objects, ${size(bytes)} of ${size(total.bytes)}, ${size(rate)}/s, ${left} s left`,
-      )
+      // Each source tells what it has; only then its objects are looked at.
+      if (event.event === "source") total = { bytes: total.bytes + event.bytes, items: total.items + event.objects }
+      else {
+        done = { bytes: done.bytes + event.bytes, items: done.items + 1 }
+        progress?.update(done, quick ? { ...total, bytes: 0 } : total)
+      }
     },
   })
   session.event({ event: "result", ...report })

@@ -5,12 +5,11 @@ import { makeRequest, neededVolumes, planRestore, type RequestInput, usedRuns } 
 import { globs } from "@backup-cloud/source-dir"
 import type { Command } from "commander"
 import { writeNamed } from "../files.ts"
+import { collect, listOf } from "../options.ts"
 import type { Register } from "../program.ts"
 import { openRun } from "../releases.ts"
 import { chooseRun } from "../run-name.ts"
 import type { Session } from "../session.ts"
-
-const collect = (value: string, before: string[]): string[] => [...before, value]
 
 export function addRequestCommand(root: Command, register: Register): void {
   register(
@@ -24,22 +23,22 @@ export function addRequestCommand(root: Command, register: Register): void {
     .requiredOption("--reason <text>", "why; the holder reads it")
     .requiredOption("--out <file>", "where to put the request")
     .option("--catalogue", "only the list of what there is")
-    .option("--path <glob>", "only these paths; needs a release of the catalogue; repeat", collect, [])
-    .option("--release <file>", "the release of the catalogue", collect, [])
+    .option("--path <glob>", "only these paths; needs a release of the catalogue; repeat", collect)
+    .option("--release <file>", "the release of the catalogue", collect)
     .option("--expires <time>", "how long the holder may take, such as 48h or 2d", "48h")
     .option("--key <fingerprint>", "your operator's key")
 }
 
 async function request(session: Session, name: string, options: Readonly<Record<string, unknown>>): Promise<void> {
   const { io } = session
-  const paths = options["path"] as string[]
+  const paths = listOf(options, "path")
   const catalogue = options["catalogue"] === true
   if (catalogue && paths.length > 0)
     throw new BackupError("usage", "--catalogue and --path are two requests, one after the other")
   let ask: RequestInput["ask"] = { kind: catalogue ? "catalogue" : "run" }
   let chosen = paths.length === 0 ? await chooseRun(session, name) : null
   if (paths.length > 0) {
-    if ((options["release"] as string[]).length === 0) {
+    if (listOf(options, "release").length === 0) {
       throw new BackupError("usage", "to choose paths the catalogue must be released first; no request was made", {
         hint: `backup-cloud request ${escapeControl(name)} --catalogue --reason … --out …, then --release FILE`,
       })

@@ -14,12 +14,11 @@ import { fileContent, planLines, planRestore, restore } from "@backup-cloud/rest
 import { dirTarget, globs } from "@backup-cloud/source-dir"
 import type { Command } from "commander"
 import { size } from "../io.ts"
+import { collect, listOf } from "../options.ts"
 import type { Register } from "../program.ts"
 import { openRun } from "../releases.ts"
 import type { Session } from "../session.ts"
 
-// A required option has no default: Commander would take an empty list for given.
-const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value]
 const shown = (path: string): string => escapeControl(fromByteString(path))
 
 export function addRestoreCommands(root: Command, register: Register): void {
@@ -53,7 +52,7 @@ export function addRestoreCommands(root: Command, register: Register): void {
     }),
   )
     .requiredOption("--to <dir>", "where to")
-    .option("--path <glob>", "only these; repeat", collect, [])
+    .option("--path <glob>", "only these; repeat", collect)
     .option("--into-existing", "into a directory that holds other things, which are kept")
     .option("--verify", "read everything again and compare")
     .option("--dry-run", "only say what would be done")
@@ -101,7 +100,7 @@ async function diff(
   other: string,
   options: Readonly<Record<string, unknown>>,
 ): Promise<void> {
-  const given = options["release"] as string[]
+  const given = listOf(options, "release")
   const [one, two = one] = given
   const a = await openRun(session, name, { ...options, release: [one] })
   const b = await openRun(session, other, { ...options, release: [two] })
@@ -155,8 +154,9 @@ function essence(entry: CatalogueEntry): string {
 async function restoreRun(session: Session, name: string, options: Readonly<Record<string, unknown>>): Promise<void> {
   const { io } = session
   const salvage = options["salvage"] === true
+  session.doing("opening the release and the list of what the run holds")
   const open = await openRun(session, name, options, salvage)
-  const paths = options["path"] as string[]
+  const paths = listOf(options, "path")
   const plan = await planRestore(() => open.entries(), paths.length === 0 ? null : globs(paths, []))
   if (plan.entries.length === 0)
     throw new BackupError("not-found", `nothing in ${escapeControl(name)} matches; nothing was restored`)
@@ -174,6 +174,7 @@ async function restoreRun(session: Session, name: string, options: Readonly<Reco
     owner: session.isRoot,
   })
   const started = io.now().getTime()
+  const progress = session.progress(open.run.source, "files")
   const result = await restore({
     view: open.view,
     plan,
@@ -182,12 +183,9 @@ async function restoreRun(session: Session, name: string, options: Readonly<Reco
     salvage,
     verify: options["verify"] === true,
     onEvent(event) {
-      if (event.type === "progress" && session.globals.quiet !== true && session.globals.json !== true) {
-        const seconds = Math.max(0.001, (io.now().getTime() - started) / 1000)
-        const left = event.bytes > 0 ? Math.ceil(((plan.bytes - event.bytes) * seconds) / event.bytes) : 0
-        io.progress(
-          `${event.files} of ${plan.files} files, ${size(event.bytes)} of ${size(plan.bytes)}, ${size(event.bytes / seconds)}/s, ${left} s left`,
-        )
+      if (event.type === "progress") {
+        progress?.update({ bytes: event.bytes, items: event.files }, { bytes: plan.bytes, items: plan.files })
+        if (options["verify"] === true && event.files === plan.files) session.doing("reading again what was written")
       }
       if (event.type === "lost") session.note(`LOST ${shown(event.path)}: ${event.why}`)
       if (event.type === "problem") session.note(`${shown(event.problem.path)}: ${event.problem.why}`)
