@@ -33,6 +33,8 @@ export function program(io: Io): Command {
     .option("--json", "one JSON object a line, the last one the result")
     .option("--quiet", "nothing but results and errors")
     .option("--yes", "do not ask")
+    // They may stand anywhere, also after a command.
+    .configureHelp({ showGlobalOptions: true })
     .exitOverride()
     .showSuggestionAfterError()
     .configureOutput({
@@ -45,8 +47,11 @@ export function program(io: Io): Command {
     })
   const register: Register = (parent, usage, summary, action) => {
     const command = parent.command(usage).description(summary)
-    // Global options may stand anywhere.
-    for (const option of root.options.filter((o) => o.long !== "--version")) command.addOption(option)
+    if (usage.includes("<run>"))
+      command.addHelpText(
+        "after",
+        "\nA run is NAME@latest, NAME@RUN-ID or NAME@2026-11-20; backup-cloud runs lists them.",
+      )
     return command.action(async (...given: unknown[]) => {
       const self = given.at(-1) as Command
       const options: Record<string, unknown> = self.optsWithGlobals()
@@ -54,8 +59,11 @@ export function program(io: Io): Command {
       await action(session, self.args, options)
     })
   }
+  root.commandsGroup("To set up:")
   for (const add of [addArchiveCommands, addPeopleCommands, addSourceCommands, addPolicyCommands]) add(root, register)
-  for (const add of [addBackupCommand, addReportCommands, addRequestCommand, addKeyholderCommands]) add(root, register)
-  for (const add of [addRestoreCommands, addScheduleCommand, addDoctorCommand]) add(root, register)
+  root.commandsGroup("To back up, and to see that all is well:")
+  for (const add of [addBackupCommand, addReportCommands, addScheduleCommand, addDoctorCommand]) add(root, register)
+  root.commandsGroup("To bring data back:")
+  for (const add of [addRequestCommand, addKeyholderCommands, addRestoreCommands]) add(root, register)
   return root
 }

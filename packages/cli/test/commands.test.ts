@@ -2,9 +2,10 @@
 
 import assert from "node:assert/strict"
 import { execFileSync } from "node:child_process"
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
+import { of, run } from "./run.ts"
 import { World } from "./world.ts"
 
 const world = new World()
@@ -94,6 +95,27 @@ test("an answer never overwrites a file, and is not given before it has a place"
   world.fails("alice", 12, ...approve, world.file("fourth"))
 })
 
+test("an archive that cannot be made leaves nothing behind", () => {
+  world.person("ada")
+  const init = (admin: string, holder: string) => [
+    "init",
+    world.file("ada-archive"),
+    "--admin",
+    admin,
+    "--holder",
+    holder,
+  ]
+  const alice = world.file("alice.asc")
+  world.fails("ada", 10, ...init("nobody@test.example", alice))
+  world.fails("ada", 10, ...init("ada@test.example", world.file("nobody.asc")))
+  world.fails("ada", 12, ...init("ada@test.example", alice), "--operator", alice)
+  assert.ok(!existsSync(world.file("ada-archive")))
+  assert.ok(!existsSync(join(world.file("ada"), "backup-cloud")))
+  world.ok("ada", ...init("ada@test.example", alice))
+  assert.ok(existsSync(world.file("ada-archive")))
+  world.fails("ada", 11, ...init("ada@test.example", alice))
+})
+
 test("policy show, source list and set, keys list and check", () => {
   const policy = JSON.parse(world.ok("admin", "policy", "show")) as { number: number }
   world.ok("admin", "source", "set", "docs", "--schedule", "each night")
@@ -113,11 +135,13 @@ test("policy show, source list and set, keys list and check", () => {
   world.ok("admin", "keys", "check")
 })
 
-test("rekey: the old key ends, the new one backs up; without the administrator's key nothing changes", () => {
+test("rekey: the old key ends, the new one backs up; without the administrator's key nothing changes", async () => {
   const key = join(world.file("admin"), "backup-cloud/sources/docs/signing-key.asc")
   const old = readFileSync(key, "utf8")
-  const { status } = world.as("admin", "source", "rekey", "docs", "--accept-until", "tomorrow")
-  assert.notEqual(status, 0)
+  assert.match(world.fails("admin", 2, "source", "rekey", "docs", "--accept-until", "tomorrow"), /takes a time/)
+  world.fails("oscar", 12, "source", "rekey", "docs", "--certificate", world.file("alice.asc"))
+  const elsewhere = { GNUPGHOME: world.file("oscar") }
+  assert.equal((await run(of(world, "admin", elsewhere), "source", "rekey", "docs")).status, 12)
   assert.equal(readFileSync(key, "utf8"), old)
   world.ok("admin", "source", "rekey", "docs")
   assert.notEqual(readFileSync(key, "utf8"), old)
@@ -134,10 +158,10 @@ test("a source on a machine of its own", () => {
   const certificate = world.file("mail.asc")
   mkdirSync(world.file("machine"), { mode: 0o700 })
   world.ok("machine", "trust", world.archive, admin, "--yes")
-  world.ok("machine", "source", "keygen", "mail", "--out", certificate)
-  world.fails("machine", 11, "source", "keygen", "mail", "--out", `${certificate}2`)
-  const yaml = join(world.file("machine"), "backup-cloud.yaml")
-  writeFileSync(yaml, `${readFileSync(yaml, "utf8")}sources: { mail: { url: "dir://${data}" } }\n`)
+  const keygen = ["source", "keygen", "mail", `dir://${data}`, "--exclude", "b", "--out"]
+  world.fails("machine", 2, "source", "keygen", "mail", "http://x", "--out", certificate)
+  world.ok("machine", ...keygen, certificate)
+  world.fails("machine", 11, ...keygen, `${certificate}2`)
   world.fails("machine", 10, "backup", "mail")
   // Only the administrator enrols; a failed attempt leaves no keys behind.
   world.fails("oscar", 2, "source", "add", "other", `dir://${data}`)

@@ -19,12 +19,10 @@ import {
 import type { Command } from "commander"
 import { changeConfig } from "../config.ts"
 import { enrolledName, readCertificate, readNamed, recoveryFile } from "../files.ts"
+import { collect, listOf } from "../options.ts"
 import type { Register } from "../program.ts"
 import { warnOfExpiry } from "../publish.ts"
 import type { Session } from "../session.ts"
-
-// A required option has no default: Commander would take an empty list for given.
-const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value]
 
 export function addArchiveCommands(root: Command, register: Register): void {
   register(
@@ -37,14 +35,14 @@ export function addArchiveCommands(root: Command, register: Register): void {
   )
     .requiredOption("--admin <key>", "your OpenPGP key in your keyring, by fingerprint or address")
     .requiredOption("--holder <file>", "certificate of a key holder; repeat for each", collect)
-    .option("--operator <file>", "certificate of an operator; repeat for each", collect, [])
+    .option("--operator <file>", "certificate of an operator; repeat for each", collect)
     .option("--horizon <days>", "how long later runs may build on a run", "90")
     .option("--retention <days>", "how long runs are kept at least", "180")
     .option("--degraded", "accept a store that lacks conditional writes or Object Lock")
   register(
     root,
     "trust <archive> <fingerprint>",
-    "pin the administrator on this machine",
+    "pin the administrator on this machine, from the archive or from a certificate file, .asc",
     async (session, [where = "", fingerprint = ""]) => {
       await pin(
         session,
@@ -57,11 +55,16 @@ export function addArchiveCommands(root: Command, register: Register): void {
 
 async function init(session: Session, url: string, options: Readonly<Record<string, unknown>>): Promise<void> {
   const { io } = session
-  const directory = directoryOf(url)
-  if (directory !== null) await mkdir(directory, { recursive: true, mode: 0o700 })
-  const store = await session.openStore(url)
-  const promises = await store.probe(io.signal)
-  acceptStore(session, url, promises, options["degraded"] === true)
+  const remembered = await session.memory.read()
+  if (remembered !== null) {
+    throw new BackupError(
+      "conflict",
+      `this machine already trusts ${remembered.admin} for an archive; nothing was made`,
+      {
+        hint: "use another --home for another archive",
+      },
+    )
+  }
   const verifier = await session.verifier()
   const exported = await exportCertificate(session.person(), String(options["admin"]))
   const administrator = await verifier.certificate(exported.bytes, "the administrator's certificate", io.signal)
@@ -69,7 +72,7 @@ async function init(session: Session, url: string, options: Readonly<Record<stri
   const certificates = new Map<string, Uint8Array>()
   const enrol = async (role: "holder" | "operator") => {
     const entries = []
-    for (const file of options[role] as string[]) {
+    for (const file of listOf(options, role)) {
       const certificate = await readCertificate(session, file)
       const name = enrolledName(file, undefined)
       warnOfExpiry(session, name, certificate)
@@ -91,16 +94,12 @@ async function init(session: Session, url: string, options: Readonly<Record<stri
     holders: await enrol("holder"),
     operators: await enrol("operator"),
   })
-  const remembered = await session.memory.read()
-  if (remembered !== null) {
-    throw new BackupError(
-      "conflict",
-      `this machine already trusts ${remembered.admin} for an archive; nothing was made`,
-      {
-        hint: "use another --home for another archive",
-      },
-    )
-  }
+  // All that was given is as it should be; only now something is made.
+  const directory = directoryOf(url)
+  if (directory !== null) await mkdir(directory, { recursive: true, mode: 0o700 })
+  const store = await session.openStore(url)
+  const promises = await store.probe(io.signal)
+  acceptStore(session, url, promises, options["degraded"] === true)
   const signer = session.personSigner(administrator.fingerprint)
   const proposal = await proposePolicy(null, policy, certificates, signer, io.signal)
   const files = new Map([

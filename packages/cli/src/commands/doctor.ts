@@ -31,5 +31,6 @@ async function doctor(session: Session): Promise<void> {
     session.event({ event: "check", name: check.name, ok: trouble === null, ...trouble })
   }
   if (failed > 0) throw new BackupError("open-risk", `${failed} of ${checked} checks failed; see above`)
+  session.say(`All ${checked} checks passed.`)
   session.event({ event: "result", checked, failed })
 }

@@ -2,7 +2,7 @@
 
 import { isAbsolute } from "node:path"
 import { fileURLToPath } from "node:url"
-import { BackupError, expectName, timeText } from "@backup-cloud/format"
+import { BackupError, escapeControl, expectName, patterns, timeText } from "@backup-cloud/format"
 import { generateKey } from "@backup-cloud/openpgp/keygen"
 import { addSource, rekeySource, removeSource, setSource } from "@backup-cloud/trust"
 import type { Command } from "commander"
@@ -17,42 +17,47 @@ import {
   writeNextKey,
   writeSecrets,
 } from "../files.ts"
+import { collect, listOf } from "../options.ts"
 import type { Register } from "../program.ts"
 import { changePolicy } from "../publish.ts"
 import type { Session } from "../session.ts"
 
-const collect = (value: string, before: string[]): string[] => [...before, value]
-
 export function addSourceCommands(root: Command, register: Register): void {
   const source = root.command("source").description("what is backed up")
-  register(
-    source,
-    "add <name> <url>",
-    "enrol a source, dir:///path",
-    async (session, [name = "", url = ""], options) => {
-      await add(session, expectName("name", name), url, options)
-    },
-  )
-    .option("--certificate <file>", "its certificate, if its keys were made where the data is (source keygen)")
-    .option("--schedule <text>", "how often it is meant to run", "")
-    .option("--include <glob>", "back up only what matches; repeat", collect, [])
-    .option("--exclude <glob>", "leave out what matches; repeat", collect, [])
-    .option("--one-file-system", "do not enter other file systems")
-    .option("--xattrs", "keep extended attributes")
-    .option("--acls", "keep access control lists")
-  register(source, "keygen <name>", "make a source's keys where its data is", async (session, [name = ""], options) => {
-    if (typeof options["out"] === "string") await expectAbsent(options["out"])
-    const keys = await makeKeys(session, expectName("name", name))
-    const again = options["again"] === true
-    if (again) await keepNextKey(session, name, keys)
-    else await writeSecrets(session, name, keys)
-    await giveOut(session, name, keys.certificate, options["out"], again ? `rekey ${name}` : `add ${name} URL`)
-  })
-    .option("--out <file>", "where to put the certificate for the administrator")
-    .option(
-      "--again",
-      "only a new signing key; the one there is goes on until the administrator has enrolled the new one",
+  const withPlace = (command: Command): Command =>
+    command
+      .option("--include <glob>", "back up only what matches; repeat", collect)
+      .option("--exclude <glob>", "leave out what matches; repeat", collect)
+      .option("--one-file-system", "do not enter other file systems")
+      .option("--xattrs", "keep extended attributes")
+      .option("--acls", "keep access control lists")
+  withPlace(
+    register(
+      source,
+      "add <name> <url>",
+      "enrol a source, dir:///path",
+      async (session, [name = "", url = ""], options) => {
+        await add(session, expectName("name", name), url, options)
+      },
     )
+      .option("--certificate <file>", "its certificate, if its keys were made where the data is (source keygen)")
+      .option("--schedule <text>", "how often it is meant to run, such as: each night", ""),
+  )
+  withPlace(
+    register(
+      source,
+      "keygen <name> [url]",
+      "make a source's keys where its data is, and note where that is",
+      async (session, [name = "", url], options) => {
+        await keygen(session, expectName("name", name), url, options)
+      },
+    )
+      .option("--out <file>", "where to put the certificate for the administrator")
+      .option(
+        "--again",
+        "only a new signing key; the one there is goes on until the administrator has enrolled the new one",
+      ),
+  )
   register(source, "list", "all sources", async (session) => {
     await list(session)
   })
@@ -89,6 +94,15 @@ function justNow({ io }: Session): string {
   return timeText(new Date(io.now().getTime() + 999))
 }
 
+/** A time that a person gave, or now. */
+function endOf(session: Session, given: unknown): string {
+  if (typeof given !== "string") return justNow(session)
+  if (patterns.time.test(given) && !Number.isNaN(Date.parse(given))) return given
+  throw new BackupError("usage", `--accept-until takes a time, not ${escapeControl(given)}; nothing was changed`, {
+    hint: `write it in UTC, as in ${justNow(session)}`,
+  })
+}
+
 interface NewKeys extends SourceSecrets {
   readonly certificate: Uint8Array
 }
@@ -97,6 +111,28 @@ interface NewKeys extends SourceSecrets {
 async function makeKeys(session: Session, name: string): Promise<NewKeys> {
   const made = await generateKey({ userId: `backup-cloud source ${name}`, kind: "sign", now: session.io.now() })
   return { secret: session.io.random(32), signingKey: made.secretKey, certificate: made.certificate.bytes }
+}
+
+async function keygen(
+  session: Session,
+  name: string,
+  url: string | undefined,
+  options: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const again = options["again"] === true
+  if (url !== undefined) sourcePlace(url)
+  if (typeof options["out"] === "string") await expectAbsent(options["out"])
+  const keys = await makeKeys(session, name)
+  if (again) await keepNextKey(session, name, keys)
+  else await writeSecrets(session, name, keys)
+  if (url !== undefined) await configure(session, name, url, options)
+  await giveOut(
+    session,
+    name,
+    keys.certificate,
+    options["out"],
+    again ? `rekey ${name}` : `add ${name} ${url ?? "URL"}`,
+  )
 }
 
 /** A next signing key, for a source that has its keys here. */
@@ -137,29 +173,32 @@ async function add(
 ): Promise<void> {
   const place = sourcePlace(url)
   const file = options["certificate"]
-  const verifier = await session.verifier()
-  const known = file === undefined ? await readSecrets(session, name) : null
-  if (known !== null) {
-    throw new BackupError("conflict", `the source ${name} has keys on this machine already; nothing was enrolled`, {
-      hint: "give --certificate FILE to enrol them, or source rekey to replace them",
-    })
-  }
   const { policy, administrator } = await session.trust()
   if (policy.sources.some((source) => source.name === name)) {
-    throw new BackupError("conflict", `the policy has a source ${name} already; nothing was enrolled`)
+    throw new BackupError("conflict", `the policy has a source ${name} already; nothing was enrolled`, {
+      hint: `give it a new key with backup-cloud source rekey ${name}, or take another name`,
+    })
+  }
+  if (file === undefined && (await readSecrets(session, name)) !== null) {
+    throw new BackupError("conflict", `the source ${name} has keys on this machine already; nothing was enrolled`, {
+      hint: "give its certificate: --certificate FILE",
+    })
   }
   // Keys of a source that cannot be enrolled would stand in the way of the next attempt.
   await session.ownKey([administrator.fingerprint], undefined, "administrator")
   const keys = typeof file === "string" ? null : await makeKeys(session, name)
   if (keys !== null) await writeSecrets(session, name, keys)
+  const verifier = await session.verifier()
   const certificate =
     keys === null
       ? await readCertificate(session, String(file))
       : await verifier.certificate(keys.certificate, `the certificate of ${name}`, session.io.signal)
   const change = addSource({ name, certificate, kind: place.kind, schedule: options["schedule"] as string })
   await changePolicy(session, [change], [{ role: "source", name, certificate }], undefined)
-  if (keys !== null) await configure(session, name, url, options)
-  else session.say(`Where the data is, write into backup-cloud.yaml: sources: { ${name}: { url: "${url}" } }`)
+  if (keys !== null) {
+    await configure(session, name, url, options)
+    session.say(`The keys of ${name} are in ${session.config.home}. Next: backup-cloud backup ${name}`)
+  } else session.say(`Next, where the data is: backup-cloud backup ${name}`)
 }
 
 async function configure(
@@ -168,8 +207,8 @@ async function configure(
   url: string,
   options: Readonly<Record<string, unknown>>,
 ): Promise<void> {
-  const include = options["include"] as string[]
-  const exclude = options["exclude"] as string[]
+  const include = listOf(options, "include")
+  const exclude = listOf(options, "exclude")
   const entry: SourceConfig = {
     url,
     ...(include.length > 0 ? { include } : {}),
@@ -183,6 +222,7 @@ async function configure(
 
 async function rekey(session: Session, name: string, options: Readonly<Record<string, unknown>>): Promise<void> {
   const file = options["certificate"]
+  const until = endOf(session, options["acceptUntil"])
   const keys = typeof file === "string" ? null : await makeKeys(session, expectName("name", name))
   if (keys !== null) await keepNextKey(session, name, keys)
   const verifier = await session.verifier()
@@ -190,7 +230,6 @@ async function rekey(session: Session, name: string, options: Readonly<Record<st
     keys === null
       ? await readCertificate(session, String(file))
       : await verifier.certificate(keys.certificate, `the certificate of ${name}`, session.io.signal)
-  const until = typeof options["acceptUntil"] === "string" ? options["acceptUntil"] : justNow(session)
   await changePolicy(
     session,
     [rekeySource(name, certificate, until)],
