@@ -153,7 +153,8 @@ test("keyrings that an interrupted command left", async () => {
   )
   const { mend } = await breaks("no interrupted command", /^1 are in /, {
     damage: () => {
-      utimesSync(left, 0, 0)
+      const time = new Date(Date.now() - 8 * 86_400_000)
+      utimesSync(left, time, time)
     },
     mend: () => {
       execFileSync("sh", ["-c", `rm -r ${left}`])

@@ -6,9 +6,11 @@ import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
 import { promisify } from "node:util"
 import type { Session } from "../session.ts"
+import { shellWord } from "../words.ts"
 import type { Check, Trouble } from "./check.ts"
 
-const DAY = 86_400_000
+/** A week: longer than the first backup of very much. */
+const LEFT = 7 * 86_400_000
 const LEAST_NODE = 24
 const run = promisify(execFile)
 
@@ -93,18 +95,18 @@ async function privacyTrouble(home: string): Promise<Trouble | null> {
   const [first] = open
   if (first === undefined) return null
   const more = open.length > 1 ? `, and ${open.length - 1} more` : ""
-  return { problem: `others may read ${first}${more}`, mend: `chmod -R go-rwx ${home}` }
+  return { problem: `others may read ${first}${more}`, mend: `chmod -R go-rwx ${shellWord(home)}` }
 }
 
-/** Temporary GnuPG homes of this user that are older than a day; a command that runs now is younger. */
+/** Temporary GnuPG homes of this user that are older than any command takes. */
 async function leftoverTrouble(folder: string, uid: number, now: Date): Promise<Trouble | null> {
   const left: string[] = []
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
     if (!entry.isDirectory() || !/^bc-[A-Za-z0-9]{6}$/.test(entry.name)) continue
     const path = join(folder, entry.name)
     const found = await lstat(path).catch(() => null)
-    if (found?.uid === uid && now.getTime() - found.mtimeMs > DAY) left.push(path)
+    if (found?.uid === uid && now.getTime() - found.mtimeMs > LEFT) left.push(path)
   }
   if (left.length === 0) return null
-  return { problem: `${left.length} are in ${folder}`, mend: `rm -r ${left.join(" ")}` }
+  return { problem: `${left.length} are in ${folder}`, mend: `rm -r ${left.map(shellWord).join(" ")}` }
 }

@@ -7,6 +7,7 @@ import type { Command } from "commander"
 import { readSecrets } from "../files.ts"
 import type { Register } from "../program.ts"
 import type { Session } from "../session.ts"
+import { PLAIN, shellWord } from "../words.ts"
 
 export function addScheduleCommand(root: Command, register: Register): void {
   register(root, "schedule <name>", "print a timer for this machine", async (session, [name = ""], options) => {
@@ -66,8 +67,6 @@ END
 systemctl daemon-reload && systemctl enable --now backup-cloud-${name}.timer`
 }
 
-const PLAIN = /^[A-Za-z0-9_/:@=.,+-]+$/
-
 /** As a unit file has it: `%` begins a specifier even in quotes. */
 function unitWord(word: string): string {
   const quoted = PLAIN.test(word) ? word : `"${word.replace(/[\\"]/g, "\\$&")}"`
@@ -75,10 +74,7 @@ function unitWord(word: string): string {
 }
 
 /** As the shell that cron starts has it: to cron `%` is a line end, even in quotes. */
-function cronWord(word: string): string {
-  const quoted = PLAIN.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
-  return quoted.replaceAll("%", "\\%")
-}
+const cronWord = (word: string): string => shellWord(word).replaceAll("%", "\\%")
 
 function expectOneLine(word: string): void {
   if (escapeControl(word) === word) return
