@@ -136,7 +136,7 @@ export interface Extent {
   readonly bytes: number
 }
 
-/** `null` if it is not known. Only for telling how far a backup is: what is wrong with it does no harm. */
+/** `null` if it is not known. Only for telling how far a backup is, so that nothing that is wrong with it does harm. */
 export async function readExtent(session: Session, name: string): Promise<Extent | null> {
   const text = await readFile(join(folder(session, name), EXTENT), "utf8").catch(() => "")
   const [, entries, bytes] = /^([0-9]{1,15}) ([0-9]{1,15})\n$/.exec(text) ?? []
@@ -144,7 +144,8 @@ export async function readExtent(session: Session, name: string): Promise<Extent
 }
 
 export async function writeExtent(session: Session, name: string, { entries, bytes }: Extent): Promise<void> {
-  await writeFile(join(folder(session, name), EXTENT), `${entries} ${bytes}\n`, { mode: 0o600 })
+  const file = join(folder(session, name), EXTENT)
+  await writeFile(file, `${entries} ${bytes}\n`, { mode: 0o600 }).catch(() => undefined)
 }
 
 function nullIfAbsent(error: unknown): null {

@@ -79,8 +79,10 @@ const gone = ["removed", "renamed"]
 function expected(name: string, what: string): number {
   if (name === "archive.json") {
     if (gone.includes(what)) return exitCode["not-found"]
-    // The middle of this file is the archive's id.
-    return what === "a byte flipped" ? exitCode.alarm : exitCode.tampered
+    // The middle of this file is in the archive's id: another id is an alarm, but some flipped digits are none.
+    const bytes = readFileSync(join(world.archive, name), "latin1")
+    const stillAnId = /[0-9b-e]/.test(bytes[bytes.length >> 1] ?? "")
+    return what === "a byte flipped" && stillAnId ? exitCode.alarm : exitCode.tampered
   }
   // With a byte too many or too few behind its end it still is the certificate that was pinned.
   if (name.startsWith("config/admin/"))
