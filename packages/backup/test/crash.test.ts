@@ -12,7 +12,7 @@ import { collect, signal } from "../../trust/test/archive.ts"
 import { copyOf, type Machine, makeMachine } from "./machine.ts"
 
 /** Entries that make a job full, so that a checkpoint falls between what sorts before them and what sorts after. */
-const LINKS = 2_048
+const LINKS = 512
 
 const folder = mkdtempSync(join(tmpdir(), "bc-crash-"))
 const data = join(folder, "data")
@@ -55,7 +55,7 @@ async function namesIn(store: Store): Promise<string[]> {
   return (await collect(store.list("", signal))).map(({ name }) => name)
 }
 
-/** Runs a backup that commits two checkpoints on its way, on a copy of `store` that dies at one point; the copy. */
+/** Runs a backup that commits checkpoints on its way, on a copy of `store` that dies at one point; the copy. */
 async function dyingAt(store: Store, known: ReadonlySet<string>, at: string): Promise<Store> {
   const copy = await copyOf(store, () => machine.clock.now)
   const label = labels(known)
@@ -72,7 +72,8 @@ async function pointsOf(store: Store, known: ReadonlySet<string>): Promise<strin
   const label = labels(known)
   const points: string[] = []
   const watched = faulty(await copyOf(store, () => machine.clock.now), (point) => void points.push(label(point)))
-  assert.equal((await machine.backup(watched, { checkpointEvery: 0 })).number, 3)
+  const { number } = await machine.backup(watched, { checkpointEvery: 0 })
+  assert.ok(number >= 3, `only ${number - 1} checkpoints`)
   return points
 }
 

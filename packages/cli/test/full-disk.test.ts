@@ -7,9 +7,9 @@ import { randomBytes } from "node:crypto"
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { after, describe, test } from "node:test"
+import { after, test } from "node:test"
 import { exitCode } from "@backup-cloud/format"
-import { type Ended, World } from "./world.ts"
+import { World } from "./world.ts"
 
 const MiB = 1_048_576
 const mounted: string[] = []
@@ -60,78 +60,75 @@ function restoresWhole(world: World, data: string): void {
   assert.equal(differences(data, target), "")
 }
 
-describe("no space left", { concurrency: true }, () => {
-  test("where the archive is: the backup fails and says so, and the archive stays whole", async () => {
-    const { world, data } = makeWorld()
-    small(world.archive, 16 * MiB)
-    write(join(data, "first"), 10, 100_000)
-    world.start(data)
-    world.ok("admin", "backup")
-    write(join(data, "second"), 10, 3 * MiB)
+test("where the archive is: the backup fails and says so, and the archive stays whole", () => {
+  const { world, data } = makeWorld()
+  small(world.archive, 16 * MiB)
+  write(join(data, "first"), 10, 100_000)
+  world.start(data)
+  world.ok("admin", "backup")
+  write(join(data, "second"), 10, 3 * MiB)
 
-    const ended: Ended = await world.spawn("admin", "backup").ended
-    assert.equal(ended.status, exitCode.unavailable, ended.stderr)
-    assert.match(
-      ended.stderr,
-      /backup\/docs\/\S+\/volume-00000001\.tar\.zst\.gpg: .*\(ENOSPC\); run \S+ was not committed\n.*free some space/,
-    )
-    world.ok("admin", "verify")
-    assert.equal(world.runs().length, 1)
-    assert.deepEqual(readdirSync(join(world.archive, ".incoming")), [], "no half object is left to fill the disk")
+  const ended = world.as("admin", "backup")
+  assert.equal(ended.status, exitCode.unavailable, ended.stderr)
+  assert.match(
+    ended.stderr,
+    /backup\/docs\/\S+\/volume-00000001\.tar\.zst\.gpg: .*\(ENOSPC\); run \S+ was not committed\n.*free some space/,
+  )
+  world.ok("admin", "verify")
+  assert.equal(world.runs().length, 1)
+  assert.deepEqual(readdirSync(join(world.archive, ".incoming")), [], "no half object is left to fill the disk")
 
-    enlarge(world.archive, 100 * MiB)
-    world.ok("admin", "backup")
-    world.ok("admin", "verify")
-    restoresWhole(world, data)
-  })
+  enlarge(world.archive, 100 * MiB)
+  world.ok("admin", "backup")
+  world.ok("admin", "verify")
+  restoresWhole(world, data)
+})
 
-  test("where a restore goes: it fails and says so, and goes on once there is room", async () => {
-    const { world, data } = makeWorld()
-    write(data, 10, MiB)
-    world.start(data)
-    world.ok("admin", "backup")
-    const disk = world.file("disk")
-    const target = join(disk, "restored")
-    small(disk, 5 * MiB)
-    const release = world.release("docs@latest", "release")
-    const restore = ["restore", "docs@latest", "--release", release, "--to", target]
-    const { status, stderr } = world.as("oscar", ...restore)
-    assert.equal(status, exitCode.unavailable, stderr)
-    const [, failed = ""] =
-      /(file-[0-9]): cannot be written \(ENOSPC\); it was not restored\n.*make room/.exec(stderr) ?? []
-    assert.ok(failed !== "", stderr)
-    assert.equal(existsSync(join(target, failed)), false)
-    const there = readdirSync(target).filter((name) => name.startsWith("file-"))
-    assert.ok(there.length > 0 && there.length < 10, there.join(" "))
-    for (const name of there) assert.equal(spawnSync("cmp", [join(data, name), join(target, name)]).status, 0, name)
+test("where a restore goes: it fails and says so, and goes on once there is room", () => {
+  const { world, data } = makeWorld()
+  write(data, 10, MiB)
+  world.start(data)
+  world.ok("admin", "backup")
+  const disk = world.file("disk")
+  const target = join(disk, "restored")
+  small(disk, 5 * MiB)
+  const release = world.release("docs@latest", "release")
+  const restore = ["restore", "docs@latest", "--release", release, "--to", target]
+  const { status, stderr } = world.as("oscar", ...restore)
+  assert.equal(status, exitCode.unavailable, stderr)
+  const [, failed = ""] =
+    /(file-[0-9]): cannot be written \(ENOSPC\); it was not restored\n.*make room/.exec(stderr) ?? []
+  assert.ok(failed !== "", stderr)
+  assert.equal(existsSync(join(target, failed)), false)
+  const there = readdirSync(target).filter((name) => name.startsWith("file-"))
+  assert.ok(there.length > 0 && there.length < 10, there.join(" "))
+  for (const name of there) assert.equal(spawnSync("cmp", [join(data, name), join(target, name)]).status, 0, name)
 
-    enlarge(disk, 100 * MiB)
-    world.ok("oscar", ...restore, "--verify")
-    assert.equal(differences(data, target), "")
-  })
+  enlarge(disk, 100 * MiB)
+  world.ok("oscar", ...restore, "--verify")
+  assert.equal(differences(data, target), "")
+})
 
-  test("where temporary files go: nothing is backed up, and the message says where", async () => {
-    const { world, data } = makeWorld()
-    write(data, 1, 1_000)
-    world.start(data)
-    const disk = world.file("disk")
-    small(disk, MiB)
-    spawnSync("dd", ["if=/dev/zero", `of=${join(disk, "fill")}`, "bs=4096"])
-    const run = (): { status: number | null; said: string } => {
-      // Nothing else runs in this process meanwhile.
-      const before = tmpdir()
-      process.env["TMPDIR"] = disk
-      const { status, stdout, stderr } = world.as("admin", "backup")
-      process.env["TMPDIR"] = before
-      return { status, said: stdout + stderr }
-    }
-    const full = run()
-    assert.equal(full.status, exitCode.unavailable, full.said)
-    assert.match(full.said, /disk: no temporary GnuPG home could be made \(ENOSPC\).*\n.*TMPDIR/)
-    assert.deepEqual(world.objects("backup/"), [])
-    enlarge(disk, 2 * MiB)
-    const roomy = run()
-    assert.equal(roomy.status, 0, roomy.said)
-    world.ok("admin", "verify")
-  })
+test("where temporary files go: nothing is backed up, and the message says where", () => {
+  const { world, data } = makeWorld()
+  write(data, 1, 1_000)
+  world.start(data)
+  const disk = world.file("disk")
+  small(disk, MiB)
+  spawnSync("dd", ["if=/dev/zero", `of=${join(disk, "fill")}`, "bs=4096"])
+  const run = (): { status: number | null; said: string } => {
+    const before = tmpdir()
+    process.env["TMPDIR"] = disk
+    const { status, stdout, stderr } = world.as("admin", "backup")
+    process.env["TMPDIR"] = before
+    return { status, said: stdout + stderr }
+  }
+  const full = run()
+  assert.equal(full.status, exitCode.unavailable, full.said)
+  assert.match(full.said, /disk: no temporary GnuPG home could be made \(ENOSPC\).*\n.*TMPDIR/)
+  assert.deepEqual(world.objects("backup/"), [])
+  enlarge(disk, 2 * MiB)
+  const roomy = run()
+  assert.equal(roomy.status, 0, roomy.said)
+  world.ok("admin", "verify")
 })
