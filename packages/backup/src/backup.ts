@@ -8,7 +8,6 @@ import { createSecretKey } from "node:crypto"
 import {
   BackupError,
   type CatalogueEntry,
-  type ChunkRef,
   checkValue,
   chunkKey,
   cutTable,
@@ -27,7 +26,6 @@ import {
   type Receipt,
   type Root,
   readCatalogue,
-  readChunkLines,
   runId,
   type Source,
   statePassphrase,
@@ -35,21 +33,24 @@ import {
 } from "@backup-cloud/format"
 import type { Certificate, PassphraseOpener, Sealer, Signer } from "@backup-cloud/openpgp"
 import type { ArchiveReader, ArchiveWriter } from "@backup-cloud/store"
-import type { JudgedRun, SourceRuns } from "@backup-cloud/trust"
+import type { SourceRuns } from "@backup-cloud/trust"
 import { Bundles } from "./bundles.ts"
 import { CATALOGUE_TAR, CatalogueWriter } from "./catalogue-writer.ts"
-import { ChunkIndex, Known, LEAST_INDEXED } from "./chunk-index.ts"
 import { classify, type Item, Listing } from "./classify.ts"
 import { type Committed, commit } from "./commit.ts"
+import { toEntry } from "./entry.ts"
+import { lookBack } from "./look-back.ts"
 import { Pool } from "./pool.ts"
 import { type Placed, place, type ReadFile } from "./read.ts"
-import { checkHorizon, MOST_RUNS, mayUse, Reuse } from "./reuse.ts"
+import { checkHorizon, MOST_RUNS } from "./reuse.ts"
 import { openSealing, type SealJob, sealWhole } from "./sealing.ts"
-import { isUseless, loadState, type State } from "./state.ts"
+import type { Flaw } from "./state.ts"
 import { Used } from "./used.ts"
 
 export type BackupEvent =
   | { readonly event: "started"; readonly run: string; readonly since: string | null }
+  /** The state of an earlier run can't be used, and that of the run `instead` is: with none, everything is read again. */
+  | ({ readonly event: "state"; readonly run: string; readonly instead: string | null } & Flaw)
   | { readonly event: "progress"; readonly entries: number; readonly bytes: number; readonly stored: number }
   | { readonly event: "unread"; readonly path: string; readonly why: string }
   /** What produces the content broke off: the run is committed as `failed`. `why` is for people. */
@@ -162,13 +163,14 @@ class Run {
 
   async make(pool: Pool): Promise<BackupResult> {
     const { signal, onEvent } = this.#o
-    const { states, reuse, known } = await this.#lookBack()
-    const texts = new Map<string, ChunkRef>()
-    for (const state of states) {
-      for (const chunk of state.root.catalogue.chunks) {
-        if (reuse.allows(chunk.id, chunk, names.catalogue)) texts.set(chunk.id, chunk)
-      }
-    }
+    const { states, reuse, known, texts } = await lookBack({
+      ...this.#o,
+      source: this.#o.entry.name,
+      now: this.#started,
+      onFlaw: (flaw) => {
+        onEvent({ event: "state", ...flaw })
+      },
+    })
     onEvent({ event: "started", run: this.#id, since: states[0]?.root.run ?? null })
     await this.#writeKey()
     const naming = {
@@ -225,36 +227,6 @@ class Run {
       cause: cause ?? error,
       ...(hint === undefined ? {} : { hint }),
     })
-  }
-
-  /** What earlier runs left: their listings, where their chunks lie, and which of them may be used. */
-  async #lookBack(): Promise<{ states: State[]; reuse: Reuse; known: Known }> {
-    const { earlier, policy, entry, secret, reader, opener, signal } = this.#o
-    const fit = new Map(
-      earlier.runs.filter((run) => mayUse(run, policy, entry, this.#started)).map((run) => [run.run, run]),
-    )
-    const bytes = new Map<string, number>()
-    const states: State[] = []
-    const indexes: ChunkIndex[] = []
-    for (const run of lastRuns([...fit.values()])) {
-      const deps = { reader, opener, secret, source: entry.name, signal }
-      const state = await loadState(deps, run.run, run.receipt.number)
-      const index = state === null ? null : await indexState(state, bytes)
-      if (state === null || index === null) continue
-      states.push(state)
-      indexes.push(index)
-    }
-    // Runs by how many bytes of them are in use, most first: what comes after the 16th is stored again.
-    const wanted = [...bytes].sort(([, a], [, b]) => b - a).flatMap(([run]) => fit.get(run) ?? [])
-    const reuse = await Reuse.open(wanted, policy, this.#started, entry.name, reader, signal)
-    const known = new Known((id) => {
-      for (const index of indexes) {
-        const place = index.get(id)
-        if (place !== null && reuse.allows(id, place, names.volume)) return place
-      }
-      return null
-    })
-    return { states, reuse, known }
   }
 
   #job(name: string, prove: boolean): SealJob {
@@ -378,67 +350,7 @@ class Run {
   }
 }
 
-/** Indexes a state's chunks and adds up bytes by run; `null`, and nothing added, if it is not whole. */
-async function indexState(state: State, bytes: Map<string, number>): Promise<ChunkIndex | null> {
-  const index = new ChunkIndex()
-  const added = new Map<string, number>()
-  const count = (chunk: ChunkRef): void => {
-    added.set(chunk.run, (added.get(chunk.run) ?? 0) + chunk.length)
-  }
-  state.root.catalogue.chunks.forEach(count)
-  try {
-    for await (const chunk of readChunkLines(state.catalogue())) {
-      count(chunk)
-      if (chunk.length >= LEAST_INDEXED) index.set(chunk.id, chunk)
-    }
-  } catch (error) {
-    if (isUseless(error)) return null
-    throw error
-  }
-  for (const [run, sum] of added) bytes.set(run, (bytes.get(run) ?? 0) + sum)
-  return index
-}
-
-/** The runs whose listings count: the last one that was whole, and before it a checkpoint that came after. */
-function lastRuns(runs: readonly JudgedRun[]): JudgedRun[] {
-  const newest = [...runs].sort((a, b) => b.arrived.getTime() - a.arrived.getTime() || (a.run < b.run ? 1 : -1))
-  const whole = newest.find((run) => run.receipt.outcome !== "checkpoint")
-  const checkpoint = newest[0]?.receipt.outcome === "checkpoint" ? newest[0] : undefined
-  return [checkpoint, whole].filter((run) => run !== undefined)
-}
-
 /** Totals are told only as powers of two; 0 stays 0. */
 function roundUp(total: number): number {
   return total === 0 ? 0 : 2 ** Math.ceil(Math.log2(total))
-}
-
-function toEntry(item: Item, read: ReadFile | null): CatalogueEntry {
-  const { entry, kept } = item
-  const { type, mode, uid, gid, mtime, path, link } = entry
-  const base = { type, mode, uid, gid, mtime, path, link, attributes: entry.attributes }
-  if (kept !== null) {
-    const streamed = entry.content?.kind === "stream"
-    const attributes = streamed ? new Map([...kept.attributes, ...entry.attributes]) : entry.attributes
-    return { ...base, attributes, size: kept.size, sha256: kept.sha256, chunks: kept.chunks }
-  }
-  if (read === null) return { ...base, size: entry.type === "f" ? entry.size : 0, sha256: null, chunks: [] }
-  const { end, chunks } = read
-  const attributes = new Map([...entry.attributes, ...read.attributes])
-  if (end.error !== null) attributes.set("error", end.error)
-  if (end.stat !== null) {
-    attributes.set("ctime", end.stat.ctime)
-    attributes.set("ino", end.stat.ino)
-  }
-  const stat = end.stat ?? base
-  return {
-    ...base,
-    mode: stat.mode,
-    uid: stat.uid,
-    gid: stat.gid,
-    mtime: stat.mtime,
-    size: end.size,
-    sha256: end.sha256,
-    attributes,
-    chunks,
-  }
 }

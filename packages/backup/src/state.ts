@@ -1,5 +1,5 @@
 // What the last run left for the next: its catalogue and root, sealed with the source's secret. It is a cache. Whatever is
-// missing, damaged or of another run makes it worthless, and then everything is read again.
+// missing, damaged, of another run or kept from this process makes it worthless, and then everything is read again.
 
 import { createHash } from "node:crypto"
 import {
@@ -33,24 +33,35 @@ export interface State {
   catalogue(): AsyncGenerator<Uint8Array, void, undefined>
 }
 
-/** The state that the given run left; `null` if there is none that can be used. */
-export async function loadState(deps: StateDeps, run: string, number: number): Promise<State | null> {
+/** Why a state can't be used. `denied`: the store gives no right to read it, which is the only one that does not pass. */
+export interface Flaw {
+  readonly why: "missing" | "damaged" | "denied"
+  /** The error's words, which name the object. */
+  readonly message: string
+}
+
+/** The state that a run left with the receipt of this number, or why it can't be used. */
+export async function loadState(deps: StateDeps, run: string, number: number): Promise<State | Flaw> {
+  const base = names.root(number)
+  const object = names.stateDirectory(deps.source, run) + base
   try {
-    const base = names.root(number)
-    const object = names.stateDirectory(deps.source, run) + base
-    if ((await deps.reader.stat(object, deps.signal)) === null) return null
+    if ((await deps.reader.stat(object, deps.signal)) === null)
+      return { why: "missing", message: `${object} is not there` }
     const root = decodeRoot(await openState(deps, run, base), object)
-    if (root.run !== run || root.source !== deps.source || root.number !== number) return null
+    if (root.run !== run || root.source !== deps.source || root.number !== number)
+      return { why: "damaged", message: `${object} is of another run` }
     return { root, catalogue: () => readState(deps, root) }
   } catch (error) {
-    if (isUseless(error)) return null
-    throw error
+    return flawOf(error)
   }
 }
 
-/** Whether an error says that the state can't be used, and not that the store can't be reached. */
-export function isUseless(error: unknown): boolean {
-  return isFault(error, "tampered") || isFault(error, "not-found") || isFault(error, "refused")
+/** The flaw that an error stands for. Throws the error if it says that the store can't be reached, or anything else. */
+export function flawOf(error: unknown): Flaw {
+  if (isFault(error, "not-found")) return { why: "missing", message: error.message }
+  if (isFault(error, "tampered")) return { why: "damaged", message: error.message }
+  if (isFault(error, "refused")) return { why: "denied", message: error.message }
+  throw error
 }
 
 async function* readState(deps: StateDeps, root: Root): AsyncGenerator<Uint8Array, void, undefined> {
@@ -79,9 +90,25 @@ async function openVolume(deps: StateDeps, chunk: ChunkRef): Promise<Map<string,
 }
 
 async function openState(deps: StateDeps, run: string, base: string): Promise<Uint8Array> {
-  const sealed = deps.reader.read(names.stateDirectory(deps.source, run) + base, deps.signal)
+  const object = names.stateDirectory(deps.source, run) + base
+  const unread: unknown[] = []
+  const sealed = (async function* () {
+    try {
+      yield* deps.reader.read(object, deps.signal)
+    } catch (error) {
+      unread.push(error)
+      throw error
+    }
+  })()
   const pieces: Uint8Array[] = []
-  for await (const piece of deps.opener.open(sealed, statePassphrase(deps.secret, run, base), deps.signal))
-    pieces.push(piece)
+  try {
+    for await (const piece of deps.opener.open(sealed, statePassphrase(deps.secret, run, base), deps.signal))
+      pieces.push(piece)
+  } catch (error) {
+    if (unread.length > 0) throw unread[0]
+    // A message that its passphrase does not open is as good as a damaged one: only the store may say `refused`.
+    if (!isFault(error, "refused") && !isFault(error, "tampered")) throw error
+    throw new BackupError("tampered", `${object} does not open with the source's secret`, { cause: error })
+  }
   return Buffer.concat(pieces)
 }

@@ -67,6 +67,11 @@ export class Session implements AsyncDisposable {
     if (this.globals.json !== true && this.globals.quiet !== true) this.io.note(text)
   }
 
+  /** What a person must mend, also with `--quiet`; nothing with `--json`, where an event says it. */
+  warn(text: string): void {
+    if (this.globals.json !== true) this.io.note(`WARNING: ${text}`)
+  }
+
   /** Tells how far a work is; `null` with `--quiet` or `--json`. As `new Progress`. */
   progress(what: string, unit: string): Progress | null {
     return this.globals.json === true || this.globals.quiet === true ? null : new Progress(this.io, what, unit)

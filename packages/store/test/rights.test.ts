@@ -18,6 +18,7 @@ import { answerOf } from "../src/aws-faults.ts"
 import { type IamPolicy, iamPolicy, type Role, type Store, s3Store } from "../src/index.ts"
 import { get, namesOf, put, signal } from "./helpers.ts"
 import { type Gate, iamGate } from "./iam-gate.ts"
+import { makeUser } from "./iam-user.ts"
 import { anybody, type Moto, startMoto } from "./moto.ts"
 
 const bucket = "archive"
@@ -70,15 +71,7 @@ interface User {
 /** A user of moto's with exactly this policy, whose requests go through the gate. */
 async function user(policy: IamPolicy): Promise<User> {
   await moto.enforceRights(false)
-  const name = `user-${policies.size + 1}`
-  await iam("CreateUser", { UserName: name })
-  // moto takes every condition for one that is not met.
-  const known = policy.Statement.map(({ Sid, Effect, Action, Resource }) => ({ Sid, Effect, Action, Resource }))
-  const PolicyDocument = JSON.stringify({ ...policy, Statement: known })
-  await iam("PutUserPolicy", { UserName: name, PolicyName: "role", PolicyDocument })
-  const made = await iam("CreateAccessKey", { UserName: name })
-  const field = (tag: string): string => new RegExp(`<${tag}>([^<]+)</${tag}>`).exec(made)![1]!
-  const credentials = { accessKeyId: field("AccessKeyId"), secretAccessKey: field("SecretAccessKey") }
+  const credentials = await makeUser(moto, `user-${policies.size + 1}`, policy)
   policies.set(credentials.accessKeyId, policy)
   await moto.enforceRights(true)
   const client = new S3Client({
@@ -89,16 +82,6 @@ async function user(policy: IamPolicy): Promise<User> {
     maxAttempts: 1,
   })
   return { client, store: s3Store({ bucket, prefix, endpoint: gate.endpoint, credentials }) }
-}
-
-async function iam(action: string, parameters: Record<string, string>): Promise<string> {
-  const authorization =
-    "AWS4-HMAC-SHA256 Credential=anybody/20261123/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0"
-  const body = new URLSearchParams({ Action: action, Version: "2010-05-08", ...parameters })
-  const answer = await fetch(`${moto.endpoint}/`, { method: "POST", headers: { authorization }, body })
-  const text = await answer.text()
-  assert.ok(answer.ok, text)
-  return text
 }
 
 function policyOf(role: Role): IamPolicy {

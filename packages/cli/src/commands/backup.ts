@@ -200,6 +200,20 @@ function unreadWords(why: string): string {
   return why.startsWith("lacks-") ? `its ${why.slice("lacks-".length)} could not be read` : `not read, ${why}`
 }
 
+/** Tells why the run could not build on what an earlier one left. */
+function showState(session: Session, name: string, event: BackupEvent & { readonly event: "state" }): void {
+  const instead =
+    event.instead === null ? "everything is read and stored again" : `it builds on that of ${event.instead} instead`
+  if (event.why !== "denied") {
+    session.note(`${name}: the state of run ${event.run} is ${event.why}: ${instead} (${escapeControl(event.message)})`)
+    return
+  }
+  session.warn(
+    `${name}: this machine has no right to read state/${name}/: ${instead}, now and each time (${escapeControl(event.message)})
+  → give it that right: permission to read in a directory, s3:GetObject and s3:ListBucket in S3, as \`backup-cloud policy print --role source --source ${name}\` prints them`,
+  )
+}
+
 /** @param before what the last run had: about what this one will have */
 function shower(session: Session, name: string, before: Extent | null): (event: BackupEvent) => void {
   const progress = session.progress(name, "entries")
@@ -214,6 +228,8 @@ function shower(session: Session, name: string, before: Extent | null): (event: 
       session.note(
         `${name}: ${escapeControl(event.why)}; the run is kept as failed, and the one before stays the latest`,
       )
+    } else if (event.event === "state") {
+      showState(session, name, event)
     } else if (event.event === "committed" && event.outcome === "checkpoint") {
       session.note(`${name}: checkpoint ${event.number} of ${event.run}`)
     }
