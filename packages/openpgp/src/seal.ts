@@ -168,7 +168,10 @@ export function jsSealer(): Sealer {
       const pgp = await library()
       const config = await policy(pgp)
       const encryptionKeys = await Promise.all(structures.map((structure) => encryptionKey(pgp, structure)))
-      const message = await pgp.createMessage({ binary: ReadableStream.from(until(plain, signal)), format: "binary" })
+      const message = await pgp.createMessage({
+        binary: ReadableStream.from(copiesOf(plain, signal)),
+        format: "binary",
+      })
       const sealed: unknown = await pgp.encrypt({
         message,
         encryptionKeys,
@@ -187,10 +190,11 @@ export function jsSealer(): Sealer {
   }
 }
 
-async function* until(plain: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+/** Copies, since the library asks for pieces ahead, and joins small ones, while the memory they came in is used again. */
+async function* copiesOf(plain: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   for await (const piece of plain) {
     signal.throwIfAborted()
-    yield piece
+    yield Uint8Array.from(piece)
   }
 }
 

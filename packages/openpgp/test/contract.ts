@@ -112,6 +112,22 @@ export function contract(label: string, openMaker: () => Promise<Doors>, openRea
       await assert.rejects(seal(bytes("x"), [forged], null), refused)
     })
 
+    for (const size of [100, 70_000]) {
+      test(`the memory of a piece of ${size} bytes is used again when the next one is asked for`, async () => {
+        const plain = randomBytes(size * 7)
+        const reusing = async function* (): AsyncGenerator<Uint8Array> {
+          const memory = Buffer.alloc(size)
+          for (let at = 0; at < plain.length; at += size) {
+            memory.set(plain.subarray(at, at + size))
+            yield memory
+            memory.fill(0)
+          }
+        }
+        const to = { certificates: [], passphrase: PASSPHRASE }
+        assert.ok((await openWith(await joined(maker.sealer.seal(reusing(), to, signal)))).equals(plain))
+      })
+    }
+
     test("a failing input fails the sealing with its own error", async () => {
       const broken = new Error("the disk is gone")
       async function* input(): AsyncGenerator<Uint8Array> {
