@@ -49,13 +49,13 @@ export class Listing {
   }
 }
 
-/** Whether a file has not changed since `before`: size, time and identity are the same, and it was whole then. */
+/** Whether a file has not changed since `before`: known size, time and identity are the same, and it was whole then. */
 function isUnchanged(entry: SourceEntry, before: CatalogueEntry, identity: readonly string[]): boolean {
   const { attributes } = entry
   return (
     before.type === "f" &&
     before.sha256 !== null &&
-    before.size === entry.size &&
+    (entry.size === null || before.size === entry.size) &&
     before.mtime === entry.mtime &&
     identity.some((name) => attributes.has(name)) &&
     identity.every((name) => before.attributes.get(name) === attributes.get(name)) &&
@@ -92,14 +92,15 @@ export async function* classify(
     for (const entry of batch) {
       const kept = entry.type === "f" && listings.length > 0 ? await findKept(entry, listings, usable, identity) : null
       const content = kept === null ? entry.content : null
+      const size = entry.size ?? 0
       // A large file gets a job of its own, so that nothing small waits in the same worker behind it.
-      if (content !== null && entry.size > MOST_BYTES && items.length > 0) yield take()
+      if (content !== null && size > MOST_BYTES && items.length > 0) yield take()
       if ((content?.kind === "file" && streams.length > 0) || (content?.kind === "stream" && files.length > 0))
         yield take()
       items.push({ entry, kept, file: content === null ? -1 : files.length + streams.length })
-      if (content?.kind === "file") files.push({ file: content.file, size: entry.size })
+      if (content?.kind === "file") files.push({ file: content.file, size })
       if (content?.kind === "stream") streams.push(content)
-      if (content !== null) bytes += entry.size
+      if (content !== null) bytes += size
       // Streams share what opens them ahead, so a job has as many as it can.
       const enough = streams.length === 0 && bytes >= MOST_BYTES
       if (items.length >= MOST_ITEMS || enough) yield take()

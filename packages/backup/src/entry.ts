@@ -14,7 +14,7 @@ export function toEntry(item: Item, read: ReadFile | null): CatalogueEntry {
     const attributes = streamed ? new Map([...kept.attributes, ...entry.attributes]) : entry.attributes
     return { ...base, attributes, size: kept.size, sha256: kept.sha256, chunks: kept.chunks }
   }
-  if (read === null) return { ...base, size: entry.type === "f" ? entry.size : 0, sha256: null, chunks: [] }
+  if (read === null) return { ...base, size: entry.type === "f" ? (entry.size ?? 0) : 0, sha256: null, chunks: [] }
   const { end, chunks } = read
   const attributes = new Map([...entry.attributes, ...read.attributes])
   if (end.error !== null) attributes.set("error", end.error)

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { faulty, type Point, type Store } from "@backup-cloud/store"
+import { dirSource } from "../../source-dir/src/index.ts"
 import { noise } from "../../store/test/helpers.ts"
 import { collect, signal } from "../../trust/test/archive.ts"
 import { copyOf, type Machine, makeMachine } from "./machine.ts"
@@ -21,7 +22,7 @@ let machine: Machine
 before(async () => {
   mkdirSync(join(data, "links"), { recursive: true })
   for (let i = 0; i < LINKS; i++) symlinkSync("nowhere", join(data, "links", String(i)))
-  machine = await makeMachine(data)
+  machine = await makeMachine(dirSource({ root: data }))
 })
 after(() => {
   rmSync(folder, { recursive: true })

@@ -5,6 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
+import { dirSource } from "../../source-dir/src/index.ts"
 import { noise } from "../../store/test/helpers.ts"
 import { makeMachine } from "./machine.ts"
 
@@ -24,7 +25,7 @@ test("the 30th daily run of a changing tree uses at most 16 others and comes bac
     writeFileSync(join(data, name), Buffer.concat([Buffer.from(`${name} on day ${day}\n`), noise(8_000)]))
   }
   for (let i = 0; i < 40; i++) put(`old-${i}`, 0)
-  const machine = await makeMachine(data)
+  const machine = await makeMachine(dirSource({ root: data }))
   let most = 0
   for (let day = 1; day <= DAYS; day++) {
     // Something new stays for good, so each run holds something that the later ones would like to use.

@@ -2,7 +2,7 @@
 // OpenPGP.js keys, and a clock that stands still until it is moved. It keeps each run's key, as a holder could tell it.
 
 import { randomBytes } from "node:crypto"
-import { checkValue, derivedPassphrase, type Receipt } from "@backup-cloud/format"
+import { checkValue, derivedPassphrase, type Receipt, type Source } from "@backup-cloud/format"
 import { jsPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
 import { jsSealer } from "@backup-cloud/openpgp/seal"
 import { memoryStore, type Store } from "@backup-cloud/store"
@@ -16,7 +16,6 @@ import {
   verifyArchive,
 } from "@backup-cloud/trust"
 import { catalogueEntries, fileContent, openRoot, type RunReader, usedRuns } from "../../restore/src/index.ts"
-import { dirSource } from "../../source-dir/src/index.ts"
 import { collect, digest, makeArchive, RECOVER_TEXT, signal, type TestArchive } from "../../trust/test/archive.ts"
 import { type BackupOptions, type BackupResult, backup } from "../src/index.ts"
 
@@ -37,10 +36,11 @@ export interface Machine {
    */
   content(store: Store, which: string, opened?: Set<string>): Promise<Map<string, string>>
   receipt(store: Store, which: string): Promise<Receipt>
+  /** A run and what it uses, with all their keys. @param opened as of `content` */
+  view(store: Store, which: string, opened?: Set<string>): Promise<RunReader>
 }
 
-/** @param root directory that is backed up */
-export async function makeMachine(root: string): Promise<Machine> {
+export async function makeMachine(source: Source): Promise<Machine> {
   const clock = { now: new Date("2026-11-24T08:00:00Z") }
   const store = memoryStore({ now: () => clock.now })
   const archive = await makeArchive(store)
@@ -56,6 +56,23 @@ export async function makeMachine(root: string): Promise<Machine> {
   const runs = async (reader: Store): Promise<SourceRuns> =>
     await readRuns(await trusted(reader), reader, SOURCE, signal)
   const chosen = async (reader: Store, which: string): Promise<JudgedRun> => selectRun(await runs(reader), which)
+  const view: Machine["view"] = async (reader, which, opened = new Set()) => {
+    const all = await runs(reader)
+    const run = selectRun(all, which)
+    const used = usedRuns(run, all.runs)
+    const byCheck = new Map(keys.map((key) => [checkValue(key), key]))
+    return {
+      ...{ reader, run, runs: used, opener: jsPassphraseOpener() },
+      secrets: {
+        passphraseFor(id, base) {
+          opened.add(id)
+          const of = id === run.run ? run : used.get(id)
+          const key = byCheck.get(of?.receipt.check ?? "")
+          return key === undefined ? null : derivedPassphrase(key, id, base)
+        },
+      },
+    }
+  }
   return {
     ...{ archive, store, clock },
     async backup(on, more = {}) {
@@ -64,7 +81,7 @@ export async function makeMachine(root: string): Promise<Machine> {
       const [entry] = trust.policy.sources
       if (signer === undefined || entry === undefined) throw new Error("the source has no key")
       return await backup({
-        source: dirSource({ root }),
+        source,
         entry,
         policy: trust.policy,
         holders: archive.holders.map((holder) => holder.certificate),
@@ -101,26 +118,13 @@ export async function makeMachine(root: string): Promise<Machine> {
       return report.problems
     },
     receipt: async (reader, which) => (await chosen(reader, which)).receipt,
-    async content(reader, which, opened = new Set()) {
-      const all = await runs(reader)
-      const run = selectRun(all, which)
-      const used = usedRuns(run, all.runs)
-      const byCheck = new Map(keys.map((key) => [checkValue(key), key]))
-      const view: RunReader = {
-        ...{ reader, run, runs: used, opener: jsPassphraseOpener() },
-        secrets: {
-          passphraseFor(id, base) {
-            opened.add(id)
-            const of = id === run.run ? run : used.get(id)
-            const key = byCheck.get(of?.receipt.check ?? "")
-            return key === undefined ? null : derivedPassphrase(key, id, base)
-          },
-        },
-      }
+    view,
+    async content(reader, which, opened) {
+      const run = await view(reader, which, opened)
       const files = new Map<string, string>()
-      for await (const entry of catalogueEntries(view, await openRoot(view, signal), signal)) {
+      for await (const entry of catalogueEntries(run, await openRoot(run, signal), signal)) {
         if (entry.type !== "f") continue
-        files.set(entry.path, Buffer.concat(await collect(fileContent(view, entry, signal))).toString("latin1"))
+        files.set(entry.path, Buffer.concat(await collect(fileContent(run, entry, signal))).toString("latin1"))
       }
       return files
     },

@@ -12,8 +12,11 @@ export interface SourceEntry {
   readonly gid: number
   /** As in the catalogue: `<seconds>.<nine digits>`. */
   readonly mtime: string
-  /** Bytes of content a regular file says it has, 0 otherwise. */
-  readonly size: number
+  /**
+   * Bytes of content a regular file says it has, 0 otherwise. `null`, of stream content alone, if that is not known before
+   * it is read: then it does not count when changes are looked for.
+   */
+  readonly size: number | null
   /** Target of a symbolic link, or path of the first name of a hard link; `null` otherwise. */
   readonly link: string | null
   /** Attributes by name, values as byte strings. `ctime` and `ino` tell changes where a source has them. */
@@ -70,7 +73,7 @@ export class EntryError extends Error {
 export interface Source {
   readonly kind: string
   /**
-   * Attributes that, with size and time, tell whether content has changed since the last run. An entry that has none of
+   * Attributes that, with time and known size, tell whether content has changed since the last run. An entry that has none of
    * them is read again each time. Of unchanged stream content, attributes that the listing does not have are kept.
    */
   readonly identity: readonly string[]

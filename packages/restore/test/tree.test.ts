@@ -24,7 +24,8 @@ async function entriesOf(root: string): Promise<TestEntry[]> {
   for await (const batch of dirSource({ root, xattrs: true, acls: true }).entries(signal))
     for (const { content, ...entry } of batch) {
       const bytes = content?.kind === "file" ? fs.readFileSync(Buffer.from(content.file, "latin1")) : null
-      entries.push(bytes === null ? entry : { ...entry, content: bytes, size: bytes.length, sha256: sha256(bytes) })
+      const size = bytes?.length ?? entry.size ?? 0
+      entries.push(bytes === null ? { ...entry, size } : { ...entry, content: bytes, size, sha256: sha256(bytes) })
     }
   return entries
 }
