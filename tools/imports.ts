@@ -16,6 +16,7 @@ export const mayImport: Readonly<Record<string, readonly string[] | "all">> = {
   openpgp: ["format"],
   store: ["format"],
   trust: ["format", ...door("sign", "verify"), "store"],
+  "source-command": ["format"],
   "source-dir": ["format"],
   backup: ["format", ...door("seal", "sign", "verify", "open-passphrase"), "store", "trust"],
   restore: ["format", ...door("sign", "verify", "open-passphrase", "open-private"), "store", "trust"],
