@@ -4,18 +4,25 @@ import assert from "node:assert/strict"
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { kill } from "node:process"
 import { after, test } from "node:test"
 import { BackupError, type CatalogueEntry, isFault } from "@backup-cloud/format"
 import { makeMachine } from "../../backup/test/machine.ts"
 import { catalogueEntries, fileContent, openRoot } from "../../restore/src/index.ts"
 import { collect, signal } from "../../trust/test/archive.ts"
-import { pipeInto } from "../src/index.ts"
+import { type Kill, pipeInto } from "../src/index.ts"
 import { isRunning, running, sh, sourceOf } from "./helpers.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "bc-pipe-"))
 after(() => {
   rmSync(folder, { recursive: true })
 })
+
+/** Gives a command time to act on the end of its input, if its input was closed before it is killed. */
+const slowKill: Kill = (pid, sig) => {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+  return kill(pid, sig)
+}
 
 /** Takes effect only if it sees the end of its input. */
 const load = (file: string): string[] => ["sh", "-c", `cat > '${file}.part'; mv '${file}.part' '${file}'`]
@@ -29,7 +36,8 @@ test("streams of a run go into a command each, and one whose digest does not mat
   const view = await machine.view(machine.store, "latest")
   const entries = await collect(catalogueEntries(view, await openRoot(view, signal), signal))
   const into = async (entry: CatalogueEntry, file: string): Promise<void> => {
-    await pipeInto(fileContent(view, entry, signal), { ...running, name: entry.path, command: load(file) }, signal)
+    const options = { ...running, kill: slowKill, name: entry.path, command: load(file) }
+    await pipeInto(fileContent(view, entry, signal), options, signal)
   }
   const [large, small] = ["big", "small"].map((path) => entries.find((entry) => entry.path === path)!)
   await into(small!, join(folder, "small"))
@@ -90,7 +98,7 @@ test("an abort kills the consumer", async () => {
       if (i === 10) abort.abort(new Error("enough"))
     }
   }
-  const options = { ...running, name: "a", command: load(file) }
+  const options = { ...running, kill: slowKill, name: "a", command: load(file) }
   await assert.rejects(pipeInto(endless(), options, abort.signal), /^Error: enough$/)
   assert.ok(!existsSync(file))
 })
