@@ -39,11 +39,13 @@ export class StreamCutter {
     this.#tail = Buffer.alloc(0)
     this.#hash = createHash("sha256")
     this.#size = 0
-    if (then !== "end") {
+    const error = then === "end" ? null : then.error
+    // Content that changed while it was read is kept as far as it was read, as of files: the catalogue wants it.
+    if (error !== null && error !== "changed") {
       piece.void()
-      return { sha256: null, size, error: then.error, stat: null }
+      return { sha256: null, size, error, stat: null }
     }
     if (end > uncut) piece.chunk(this.#naming, uncut, end)
-    return { sha256: hash.digest("hex"), size, error: null, stat: null }
+    return { sha256: hash.digest("hex"), size, error, stat: null }
   }
 }

@@ -93,3 +93,13 @@ test("a stream that breaks off is void, and the next one is not touched by it", 
   assert.deepEqual(found[1]?.ids, expected(good))
   assert.equal(found[1].end?.sha256, sha256(good))
 })
+
+for (const word of ["changed", "ENOENT"])
+  test(`a stream that ends with ${word} keeps what was read only where the catalogue wants it`, () => {
+    const read = noise(3_000_000)
+    const [found] = cutAll([{ bytes: read, error: word }], SLOT - STREAM_START)
+    const kept = word === "changed"
+    assert.equal(found?.end?.error, word)
+    assert.equal(found.end.sha256, kept ? sha256(read) : null)
+    assert.deepEqual(found.ids, kept ? expected(read) : [])
+  })

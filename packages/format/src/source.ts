@@ -60,7 +60,7 @@ export const STREAMS_AHEAD = 16
 /** One entry cannot be read, and is kept as far as it was listed; the run goes on, and is `partial`. */
 export class EntryError extends Error {
   override readonly name = "EntryError"
-  /** Why: a word such as `ENOENT`, which becomes attribute `error`. */
+  /** Why: a word such as `ENOENT`, which becomes attribute `error`. With `changed`, what was read until then is kept. */
   readonly word: string
 
   constructor(word: string, options?: ErrorOptions) {
