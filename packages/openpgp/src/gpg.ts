@@ -111,14 +111,14 @@ export async function gpgOutput(home: GpgHome, run: GpgRun, most: number, signal
   return gather(runGpg(home, run, signal), most, "the output of gpg")
 }
 
-/** Joins pieces; throws `tampered`, naming `object`, if there are more than `most` bytes. */
+/** Joins copies of pieces, whose memory may be used again; throws `tampered`, naming `object`, if there are more than `most` bytes. */
 export async function gather(pieces: AsyncIterable<Uint8Array>, most: number, object: string): Promise<Buffer> {
   const all: Uint8Array[] = []
   let length = 0
   for await (const piece of pieces) {
     length += piece.length
     if (length > most) throw new BackupError("tampered", `${object}: is longer than ${most} bytes`)
-    all.push(piece)
+    all.push(Uint8Array.from(piece))
   }
   return Buffer.concat(all, length)
 }

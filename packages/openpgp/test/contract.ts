@@ -115,16 +115,20 @@ export function contract(label: string, openMaker: () => Promise<Doors>, openRea
     for (const size of [100, 70_000]) {
       test(`the memory of a piece of ${size} bytes is used again when the next one is asked for`, async () => {
         const plain = randomBytes(size * 7)
-        const reusing = async function* (): AsyncGenerator<Uint8Array> {
+        const reusing = async function* (all: Uint8Array): AsyncGenerator<Uint8Array> {
           const memory = Buffer.alloc(size)
-          for (let at = 0; at < plain.length; at += size) {
-            memory.set(plain.subarray(at, at + size))
-            yield memory
+          for (let at = 0; at < all.length; at += size) {
+            const length = Math.min(size, all.length - at)
+            memory.set(all.subarray(at, at + length))
+            yield memory.subarray(0, length)
             memory.fill(0)
           }
         }
         const to = { certificates: [], passphrase: PASSPHRASE }
-        assert.ok((await openWith(await joined(maker.sealer.seal(reusing(), to, signal)))).equals(plain))
+        const sealed = await joined(maker.sealer.seal(reusing(plain), to, signal))
+        assert.ok((await openWith(sealed)).equals(plain))
+        const opened = await joined(reader.passphraseOpener.open(reusing(sealed), PASSPHRASE, signal))
+        assert.ok(opened.equals(plain))
       })
     }
 
