@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3"
 import { type IamPolicy, iamPolicy, type Store, s3Store } from "@backup-cloud/store"
+import { dirSource } from "../../source-dir/src/index.ts"
 import { noise } from "../../store/test/helpers.ts"
 import { type Gate, iamGate } from "../../store/test/iam-gate.ts"
 import { makeUser } from "../../store/test/iam-user.ts"
@@ -31,7 +32,7 @@ before(async () => {
   await client.send(new CreateBucketCommand({ Bucket: place.bucket }))
   mkdirSync(join(folder, "data"))
   writeFileSync(join(folder, "data", "file"), noise(CONTENT))
-  machine = await makeMachine(join(folder, "data"))
+  machine = await makeMachine(dirSource({ root: join(folder, "data") }))
   const bucket = s3Store({ ...place, endpoint, credentials: anybody })
   for await (const { name } of machine.store.list("", signal)) {
     const bytes = Buffer.concat(await collect(machine.store.read(name, signal)))

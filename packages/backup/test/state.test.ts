@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { afterEach, beforeEach, test } from "node:test"
 import { BackupError } from "@backup-cloud/format"
 import { faulty, type Store } from "@backup-cloud/store"
+import { dirSource } from "../../source-dir/src/index.ts"
 import { noise } from "../../store/test/helpers.ts"
 import { collect, signal } from "../../trust/test/archive.ts"
 import type { BackupEvent, BackupOptions, BackupResult } from "../src/index.ts"
@@ -25,7 +26,7 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "bc-state-"))
   mkdirSync(join(folder, "data"))
   writeFileSync(join(folder, "data", "file"), noise(CONTENT))
-  machine = await makeMachine(join(folder, "data"))
+  machine = await makeMachine(dirSource({ root: join(folder, "data") }))
   store = machine.store
   last = await machine.backup(store)
   assert.ok(last.stored > CONTENT)
