@@ -16,6 +16,8 @@ const sourceSchema = v.strictObject({
   one_file_system: v.optional(v.boolean()),
   xattrs: v.optional(v.boolean()),
   acls: v.optional(v.boolean()),
+  /** Of kind command: what is backed up under which name; text is run by the shell. */
+  streams: v.optional(v.record(v.string(), v.union([v.string(), v.array(v.string())]))),
   checkpoint_minutes: v.optional(v.pipe(v.number(), v.gtValue(0))),
 })
 const configSchema = v.strictObject({

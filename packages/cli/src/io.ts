@@ -23,6 +23,8 @@ export interface Io {
   confirm(question: string): Promise<boolean>
   readonly now: () => Date
   readonly random: (bytes: number) => Uint8Array
+  /** Signals a process, or a group as `-pid`; throws if it is not there. */
+  readonly kill: (pid: number, signal: "SIGTERM" | "SIGKILL") => unknown
   /** Set by the first SIGINT or SIGTERM: commit what there is and stop. */
   readonly stop: AbortSignal
   /** Set by the second: stop at once. */

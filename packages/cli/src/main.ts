@@ -118,6 +118,7 @@ function hostIo(host: Process): { io: Io; close: () => void } {
         lines.close()
       }
     },
+    kill: (pid, signal) => host.kill(pid, signal),
     now: () => new Date(),
     random: (bytes) => new Uint8Array(randomBytes(bytes)),
     stop: stop.signal,

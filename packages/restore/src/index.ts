@@ -2,7 +2,6 @@
 
 export * from "./catalogue.ts"
 export * from "./content.ts"
-export * from "./content.ts"
 export { openObject } from "./open.ts"
 export * from "./plan.ts"
 export * from "./release.ts"

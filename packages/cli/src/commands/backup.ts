@@ -6,7 +6,6 @@ import { type GpgHome, openGpgHome, type Signer } from "@backup-cloud/openpgp"
 import { gpgPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
 import { gpgSealer } from "@backup-cloud/openpgp/seal"
 import { importedGpgSigner } from "@backup-cloud/openpgp/sign"
-import { dirSource } from "@backup-cloud/source-dir"
 import { rememberRuns, type Trust } from "@backup-cloud/trust"
 import { type Command, Option } from "commander"
 import {
@@ -19,9 +18,9 @@ import {
   writeExtent,
 } from "../files.ts"
 import { size } from "../io.ts"
+import { openSource } from "../kinds.ts"
 import type { Register } from "../program.ts"
 import type { Session } from "../session.ts"
-import { sourcePlace } from "./source.ts"
 
 const WORKERS = 2
 /** Unless the configuration says otherwise. */
@@ -97,17 +96,10 @@ async function backupOne(session: Session, trust: Trust, name: string, proveAll:
   await using signing = await openGpgHome()
   const signer = await signerOf(session, signing, name, secrets.signingKey, entry.keys.at(-1)?.fingerprint ?? "")
   const home = await session.gpgHome()
-  const { url, checkpoint_minutes: minutes = CHECKPOINT_MINUTES, ...options } = place
+  const { checkpoint_minutes: minutes = CHECKPOINT_MINUTES } = place
   const started = io.now().getTime()
   const result = await backup({
-    source: dirSource({
-      root: sourcePlace(url).path,
-      ...(options.include === undefined ? {} : { include: options.include }),
-      ...(options.exclude === undefined ? {} : { exclude: options.exclude }),
-      oneFileSystem: options.one_file_system ?? false,
-      xattrs: options.xattrs ?? false,
-      acls: options.acls ?? false,
-    }),
+    source: await openSource(session, name, place),
     entry,
     policy,
     holders,

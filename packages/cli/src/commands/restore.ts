@@ -10,13 +10,14 @@ import {
   pathKey,
   toByteString,
 } from "@backup-cloud/format"
-import { fileContent, planLines, planRestore, restore } from "@backup-cloud/restore"
+import { fileContent, planLines, planRestore, type RestorePlan, restore } from "@backup-cloud/restore"
 import { dirTarget, globs } from "@backup-cloud/source-dir"
 import type { Command } from "commander"
 import { size } from "../io.ts"
+import { shellCommand } from "../kinds.ts"
 import { collect, listOf } from "../options.ts"
 import type { Register } from "../program.ts"
-import { openRun } from "../releases.ts"
+import { type OpenRun, openRun } from "../releases.ts"
 import type { Session } from "../session.ts"
 
 const shown = (path: string): string => escapeControl(fromByteString(path))
@@ -51,7 +52,8 @@ export function addRestoreCommands(root: Command, register: Register): void {
       await restoreRun(session, run, options)
     }),
   )
-    .requiredOption("--to <dir>", "where to")
+    .option("--to <dir>", "where to")
+    .option("--pipe <command>", "into a shell command instead, once for each file, whose name is $1")
     .option("--path <glob>", "only these; repeat", collect)
     .option("--into-existing", "into a directory that holds other things, which are kept")
     .option("--verify", "read everything again and compare")
@@ -154,6 +156,8 @@ function essence(entry: CatalogueEntry): string {
 async function restoreRun(session: Session, name: string, options: Readonly<Record<string, unknown>>): Promise<void> {
   const { io } = session
   const salvage = options["salvage"] === true
+  if ((options["to"] === undefined) === (options["pipe"] === undefined))
+    throw new BackupError("usage", "say where to restore to: --to DIR or --pipe COMMAND; nothing was restored")
   session.doing("opening the release and the list of what the run holds")
   const open = await openRun(session, name, options, salvage)
   const paths = listOf(options, "path")
@@ -163,6 +167,10 @@ async function restoreRun(session: Session, name: string, options: Readonly<Reco
   if (options["dryRun"] === true) {
     for (const line of planLines(plan)) session.say(line)
     session.event({ event: "result", files: plan.files, bytes: plan.bytes })
+    return
+  }
+  if (typeof options["pipe"] === "string") {
+    await pipeFiles(session, open, plan, options["pipe"])
     return
   }
   const root = resolve(io.cwd, options["to"] as string)
@@ -206,4 +214,29 @@ async function restoreRun(session: Session, name: string, options: Readonly<Reco
       hint: "look for damaged objects on another copy of the archive",
     })
   }
+}
+
+/** One command for each file, one after the other; the first that fails ends it. */
+async function pipeFiles(session: Session, open: OpenRun, plan: RestorePlan, script: string): Promise<void> {
+  const { io } = session
+  const signal = AbortSignal.any([io.signal, io.stop])
+  const { pipeInto } = await import("@backup-cloud/source-command")
+  let files = 0
+  let bytes = 0
+  const chosen = new Set([...plan.entries].filter((entry) => entry.type === "f").map((entry) => entry.path))
+  // The plan keeps no chunks: they are read once more, as they are wanted.
+  for await (const entry of open.entries()) {
+    if (!chosen.has(entry.path) || entry.sha256 === null) continue
+    const name = fromByteString(entry.path)
+    const command = shellCommand(script, "{name}")
+    const onLine = (_: string, line: string): void => {
+      session.say(line)
+    }
+    await pipeInto(fileContent(open.view, entry, signal), { name, command, kill: io.kill, onLine }, signal)
+    files++
+    bytes += entry.size
+    session.event({ event: "piped", path: name, bytes: entry.size })
+  }
+  session.say(`Restored ${files} files of ${size(bytes)} into the command.`)
+  session.event({ event: "result", files, bytes })
 }

@@ -1,7 +1,5 @@
 // source: what is backed up. On a machine with both the administrator's key and the data, `add` does both halves.
 
-import { isAbsolute } from "node:path"
-import { fileURLToPath } from "node:url"
 import { BackupError, escapeControl, expectName, patterns, timeText } from "@backup-cloud/format"
 import { generateKey } from "@backup-cloud/openpgp/keygen"
 import { addSource, rekeySource, removeSource, setSource } from "@backup-cloud/trust"
@@ -18,6 +16,7 @@ import {
   writeSecrets,
 } from "../files.ts"
 import { collect, listOf } from "../options.ts"
+import { placeOf } from "../kinds.ts"
 import type { Register } from "../program.ts"
 import { changePolicy } from "../publish.ts"
 import type { Session } from "../session.ts"
@@ -26,6 +25,7 @@ export function addSourceCommands(root: Command, register: Register): void {
   const source = root.command("source").description("what is backed up")
   const withPlace = (command: Command): Command =>
     command
+      .option("--stream <name=command>", "of command: what a shell command puts out; repeat", collect)
       .option("--include <glob>", "back up only what matches; repeat", collect)
       .option("--exclude <glob>", "leave out what matches; repeat", collect)
       .option("--one-file-system", "do not enter other file systems")
@@ -35,7 +35,7 @@ export function addSourceCommands(root: Command, register: Register): void {
     register(
       source,
       "add <name> <url>",
-      "enrol a source, dir:///path",
+      "enrol a source: dir:///path, or command: for what commands put out",
       async (session, [name = "", url = ""], options) => {
         await add(session, expectName("name", name), url, options)
       },
@@ -120,12 +120,12 @@ async function keygen(
   options: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const again = options["again"] === true
-  if (url !== undefined) sourcePlace(url)
+  const config = url === undefined ? null : configOf(url, options)
   if (typeof options["out"] === "string") await expectAbsent(options["out"])
   const keys = await makeKeys(session, name)
   if (again) await keepNextKey(session, name, keys)
   else await writeSecrets(session, name, keys)
-  if (url !== undefined) await configure(session, name, url, options)
+  if (config !== null) await configure(session, name, config)
   await giveOut(
     session,
     name,
@@ -171,8 +171,9 @@ async function add(
   url: string,
   options: Readonly<Record<string, unknown>>,
 ): Promise<void> {
-  const place = sourcePlace(url)
+  const { kind } = placeOf(url)
   const file = options["certificate"]
+  const config = file === undefined ? configOf(url, options) : null
   const { policy, administrator } = await session.trust()
   if (policy.sources.some((source) => source.name === name)) {
     throw new BackupError("conflict", `the policy has a source ${name} already; nothing was enrolled`, {
@@ -193,30 +194,40 @@ async function add(
     keys === null
       ? await readCertificate(session, String(file))
       : await verifier.certificate(keys.certificate, `the certificate of ${name}`, session.io.signal)
-  const change = addSource({ name, certificate, kind: place.kind, schedule: options["schedule"] as string })
+  const change = addSource({ name, certificate, kind, schedule: options["schedule"] as string })
   await changePolicy(session, [change], [{ role: "source", name, certificate }], undefined)
-  if (keys !== null) {
-    await configure(session, name, url, options)
+  if (config !== null) {
+    await configure(session, name, config)
     session.say(`The keys of ${name} are in ${session.config.home}. Next: backup-cloud backup ${name}`)
   } else session.say(`Next, where the data is: backup-cloud backup ${name}`)
 }
 
-async function configure(
-  session: Session,
-  name: string,
-  url: string,
-  options: Readonly<Record<string, unknown>>,
-): Promise<void> {
+/** What the yaml of the machine says of a source. Throws `usage` for options that do not fit its kind. */
+function configOf(url: string, options: Readonly<Record<string, unknown>>): SourceConfig {
+  const place = placeOf(url)
   const include = listOf(options, "include")
   const exclude = listOf(options, "exclude")
-  const entry: SourceConfig = {
-    url,
+  const files = {
     ...(include.length > 0 ? { include } : {}),
     ...(exclude.length > 0 ? { exclude } : {}),
     ...(options["oneFileSystem"] === true ? { one_file_system: true } : {}),
     ...(options["xattrs"] === true ? { xattrs: true } : {}),
     ...(options["acls"] === true ? { acls: true } : {}),
   }
+  const given = listOf(options, "stream").map((text) => /^([^=]+)=(.+)$/s.exec(text)?.slice(1) ?? [])
+  const streams = Object.fromEntries(given.map(([stream = "", command = ""]) => [stream, command]))
+  const named = given.length > 0 && given.every((each) => each.length === 2)
+  if (place.kind === "command" && named && Object.keys(files).length === 0) return { url, streams }
+  if (place.kind === "command")
+    throw new BackupError("usage", "a source of commands has streams, and nothing to include; nothing was made", {
+      hint: "give each as --stream NAME=COMMAND: --stream dump.sql='pg_dump mydb'",
+    })
+  if (given.length > 0)
+    throw new BackupError("usage", `${url} has no streams; nothing was made`, { hint: "--stream belongs to command:" })
+  return { url, ...files }
+}
+
+async function configure(session: Session, name: string, entry: SourceConfig): Promise<void> {
   await changeConfig(session.config, (content) => ({ ...content, sources: { ...content.sources, [name]: entry } }))
 }
 
@@ -251,16 +262,4 @@ async function list(session: Session): Promise<void> {
     )
     session.event({ event: "source", name, kind, schedule, here, url })
   }
-}
-
-/** What a source's URL names. Throws `usage` for a kind that this version does not know. */
-export function sourcePlace(url: string): { kind: "dir"; path: string } {
-  let path = ""
-  try {
-    if (url.startsWith("dir:///")) path = fileURLToPath(`file://${url.slice("dir://".length)}`)
-  } catch (cause) {
-    throw new BackupError("usage", `${url} is not a place of files`, { cause })
-  }
-  if (isAbsolute(path)) return { kind: "dir", path }
-  throw new BackupError("usage", `${url} is not a source this version knows`, { hint: "write dir:///absolute/path" })
 }
