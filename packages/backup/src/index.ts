@@ -1,3 +1,4 @@
 // Making backups. See docs/design.md, "How data flows through the code".
 
-export { type BackupEvent, type BackupOptions, type BackupResult, backup } from "./backup.ts"
+export { backup } from "./backup.ts"
+export type { BackupEvent, BackupOptions, BackupResult } from "./options.ts"

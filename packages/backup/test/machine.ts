@@ -85,7 +85,7 @@ export async function makeMachine(source: Source): Promise<Machine> {
         entry,
         policy: trust.policy,
         holders: archive.holders.map((holder) => holder.certificate),
-        earlier: await runs(on),
+        earlier: () => runs(on),
         secret,
         reader: on,
         writer: on,
@@ -133,10 +133,14 @@ export async function makeMachine(source: Source): Promise<Machine> {
 
 /** Another store in memory that holds the same. */
 export async function copyOf(store: Store, now: () => Date): Promise<Store> {
-  const copy = memoryStore({ now })
-  for await (const { name } of store.list("", signal)) {
-    const bytes = Buffer.concat(await collect(store.read(name, signal)))
-    await copy.create(name, [bytes], digest(bytes), signal)
+  return await copyTo(store, memoryStore({ now }))
+}
+
+/** Copies every object; the store that has them then. */
+export async function copyTo(from: Store, to: Store): Promise<Store> {
+  for await (const { name } of from.list("", signal)) {
+    const bytes = Buffer.concat(await collect(from.read(name, signal)))
+    await to.create(name, [bytes], digest(bytes), signal)
   }
-  return copy
+  return to
 }

@@ -12,9 +12,8 @@ import { noise } from "../../store/test/helpers.ts"
 import { type Gate, iamGate } from "../../store/test/iam-gate.ts"
 import { makeUser } from "../../store/test/iam-user.ts"
 import { anybody, type Moto, startMoto } from "../../store/test/moto.ts"
-import { collect, digest, signal } from "../../trust/test/archive.ts"
 import type { BackupEvent } from "../src/index.ts"
-import { type Machine, makeMachine } from "./machine.ts"
+import { copyTo, type Machine, makeMachine } from "./machine.ts"
 
 const CONTENT = 400_000
 const place = { bucket: "archive", prefix: "some/place" }
@@ -33,11 +32,7 @@ before(async () => {
   mkdirSync(join(folder, "data"))
   writeFileSync(join(folder, "data", "file"), noise(CONTENT))
   machine = await makeMachine(dirSource({ root: join(folder, "data") }))
-  const bucket = s3Store({ ...place, endpoint, credentials: anybody })
-  for await (const { name } of machine.store.list("", signal)) {
-    const bytes = Buffer.concat(await collect(machine.store.read(name, signal)))
-    await bucket.create(name, [bytes], digest(bytes), signal)
-  }
+  await copyTo(machine.store, s3Store({ ...place, endpoint, credentials: anybody }))
 })
 after(async () => {
   rmSync(folder, { recursive: true })

@@ -56,7 +56,7 @@ export async function backupInSteps(world: World, data: string, key = signingKey
     entry,
     policy: trust.policy,
     holders,
-    earlier: await readRuns(trust, reader, entry.name, signal),
+    earlier: () => readRuns(trust, reader, entry.name, signal),
     secret: sourceSecret(world),
     reader,
     writer: reader,

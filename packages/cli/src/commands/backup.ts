@@ -89,7 +89,6 @@ async function backupOne(session: Session, trust: Trust, name: string, proveAll:
   const place = sessionPlace(session, name)
   const store = await session.store()
   session.doing(`${name}: reading the receipts of earlier runs`)
-  const runs = await session.runs(trust, name)
   const holders = policy.holders
     .filter((holder) => holder.status === "present")
     .map((holder) => trust.certificates.get(holder.sha256) ?? missing(holder.name))
@@ -103,7 +102,7 @@ async function backupOne(session: Session, trust: Trust, name: string, proveAll:
     entry,
     policy,
     holders,
-    earlier: runs,
+    earlier: () => session.runs(trust, name),
     secret: secrets.secret,
     reader: store,
     writer: store,
