@@ -1,0 +1,5 @@
+// The objects of an S3 bucket as a source, and the way back.
+
+export type { Credentials, S3Place } from "./bucket.ts"
+export { type KeyRange, type KeyShare, type Shard, shardRanges } from "./shards.ts"
+export { type S3SourceOptions, s3Source } from "./source.ts"
