@@ -1,0 +1,5 @@
+export { type Credentials, type SsmAccess } from "./access.ts"
+export { exportJson, type ImportResult, importJson } from "./json.ts"
+export { type SsmSourceOptions, ssmSource } from "./source.ts"
+export { type SsmTargetOptions, ssmTarget } from "./target.ts"
+export { type SsmEvent } from "./writer.ts"
