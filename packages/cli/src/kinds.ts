@@ -1,53 +1,125 @@
-// Kinds of sources: what a URL names, and the package that reads it. A package is loaded when it is needed, so that a machine
-// installs only those it uses.
+// Kinds of sources and of places to restore to: what a URL names, and the package that reads or writes it. A package is
+// loaded when it is needed, so that a machine installs only those it uses.
 
-import { isAbsolute } from "node:path"
+import { isAbsolute, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
-import { BackupError, escapeControl, type Source } from "@backup-cloud/format"
+import { BackupError, escapeControl, type Source, type Target } from "@backup-cloud/format"
 import type { SourceConfig } from "./config.ts"
+import type { Io } from "./io.ts"
 import type { Session } from "./session.ts"
 
-export type Place = { readonly kind: "dir"; readonly path: string } | { readonly kind: "command" }
-
-/** What a source's URL names. Throws `usage` for a kind that this version does not know. */
-export function placeOf(url: string): Place {
-  if (url === "command:") return { kind: "command" }
-  let path = ""
-  try {
-    if (url.startsWith("dir:///")) path = fileURLToPath(`file://${url.slice("dir://".length)}`)
-  } catch (cause) {
-    throw new BackupError("usage", `${escapeControl(url)} is not a place of files`, { cause })
-  }
-  if (isAbsolute(path)) return { kind: "dir", path }
-  throw new BackupError("usage", `${escapeControl(url)} is not a source this version knows`, {
-    hint: "write dir:///absolute/path, or command: with --stream NAME=COMMAND",
-  })
+/** How AWS, or a server that speaks its protocol, is reached; what is absent the machine's AWS configuration says. */
+interface Access {
+  readonly endpoint?: string
+  readonly region?: string
 }
 
-/** The source as the configuration of this machine has it. Throws `usage` for options of another kind. */
-export async function openSource(session: Session, name: string, config: SourceConfig): Promise<Source> {
-  const place = placeOf(config.url)
-  const { streams = {}, include, exclude } = config
-  if (place.kind === "command") {
-    const { commandSource } = await import("@backup-cloud/source-command")
-    return commandSource({
-      streams: Object.entries(streams).map(([stream, command]) => ({ name: stream, command: shellCommand(command) })),
-      now: session.io.now,
-      kill: session.io.kill,
-      onLine: (stream, line) => {
-        session.note(`${name}: ${escapeControl(stream)}: ${line}`)
-      },
-    })
+export type Place =
+  | { readonly kind: "dir"; readonly path: string }
+  | { readonly kind: "command" }
+  | { readonly kind: "s3"; readonly bucket: string; readonly prefix: string; readonly access: Access }
+  | { readonly kind: "ssm"; readonly path: string; readonly access: Access }
+
+const FORMS = "dir:///absolute/path, s3://bucket/prefix, ssm:/path, or command: with --stream NAME=COMMAND"
+
+/** What a source's URL names. Throws `usage` for a kind that this version does not know. */
+export function placeOf(url: string, env: Io["env"]): Place {
+  const wrong = (cause?: unknown): never => {
+    throw new BackupError("usage", `${escapeControl(url)} is not a source this version knows`, { cause, hint: FORMS })
   }
-  const { dirSource } = await import("@backup-cloud/source-dir")
-  return dirSource({
-    root: place.path,
-    ...(include === undefined ? {} : { include }),
-    ...(exclude === undefined ? {} : { exclude }),
-    oneFileSystem: config.one_file_system ?? false,
-    xattrs: config.xattrs ?? false,
-    acls: config.acls ?? false,
+  if (url === "command:") return { kind: "command" }
+  if (url.startsWith("dir:///")) {
+    try {
+      const path = fileURLToPath(`file://${url.slice("dir://".length)}`)
+      return isAbsolute(path) ? { kind: "dir", path } : wrong()
+    } catch (cause) {
+      return wrong(cause)
+    }
+  }
+  if (!URL.canParse(url)) return wrong()
+  const { protocol, host, pathname, searchParams, username, hash } = new URL(url)
+  const known = [...searchParams.keys()].every((name) => name === "endpoint" || name === "region")
+  if (!known || username !== "" || hash !== "") return wrong()
+  const endpoint = searchParams.get("endpoint") ?? env["AWS_ENDPOINT_URL"]
+  const region = searchParams.get("region") ?? env["AWS_REGION"] ?? env["AWS_DEFAULT_REGION"]
+  const access = { ...(endpoint === undefined ? {} : { endpoint }), ...(region === undefined ? {} : { region }) }
+  const path = decodeURIComponent(pathname)
+  if (protocol === "s3:" && host !== "") return { kind: "s3", bucket: host, prefix: path.replace(/^\//, ""), access }
+  if (protocol === "ssm:" && host === "" && path.startsWith("/")) return { kind: "ssm", path, access }
+  return wrong()
+}
+
+/** The source as the configuration of this machine has it. Throws `usage` for what cannot be meant. */
+export async function openSource(session: Session, name: string, config: SourceConfig): Promise<Source> {
+  const { io } = session
+  const place = placeOf(config.url, io.env)
+  switch (place.kind) {
+    case "dir": {
+      const { dirSource } = await import("@backup-cloud/source-dir")
+      const { include, exclude } = config
+      return dirSource({
+        root: place.path,
+        ...(include === undefined ? {} : { include }),
+        ...(exclude === undefined ? {} : { exclude }),
+        oneFileSystem: config.one_file_system ?? false,
+        xattrs: config.xattrs ?? false,
+        acls: config.acls ?? false,
+      })
+    }
+    case "command": {
+      const { commandSource } = await import("@backup-cloud/source-command")
+      const streams = Object.entries(config.streams ?? {})
+      return commandSource({
+        streams: streams.map(([stream, command]) => ({ name: stream, command: shellCommand(command) })),
+        now: io.now,
+        kill: io.kill,
+        onLine: (stream, line) => {
+          session.note(`${name}: ${escapeControl(stream)}: ${line}`)
+        },
+      })
+    }
+    case "s3": {
+      const { s3Source } = await import("@backup-cloud/source-s3")
+      return s3Source({ bucket: place.bucket, prefix: place.prefix, ...place.access })
+    }
+    case "ssm": {
+      const { ssmSource } = await import("@backup-cloud/source-ssm")
+      return ssmSource({ path: place.path, ...place.access })
+    }
+  }
+}
+
+export interface TargetOptions {
+  readonly intoExisting: boolean
+  readonly setId: boolean
+  readonly devices: boolean
+  /** Replace what is there and differs: parameters only. */
+  readonly overwrite: boolean
+}
+
+/** A place to restore to, and how it is told to people: a directory, or a URL of Systems Manager. */
+export async function openTarget(
+  session: Session,
+  to: string,
+  options: TargetOptions,
+): Promise<{ target: Target; where: string; kind: "dir" | "ssm" }> {
+  if (!to.startsWith("ssm:")) {
+    const root = resolve(session.io.cwd, to)
+    const { dirTarget } = await import("@backup-cloud/source-dir")
+    return { target: dirTarget({ root, ...options, owner: session.isRoot }), where: root, kind: "dir" }
+  }
+  const place = placeOf(to, session.io.env)
+  if (place.kind !== "ssm") throw new BackupError("usage", `${escapeControl(to)} is no place to restore to`)
+  const { ssmTarget } = await import("@backup-cloud/source-ssm")
+  const target = ssmTarget({
+    ...place.access,
+    below: place.path,
+    overwrite: options.overwrite,
+    onEvent: (event) => {
+      session.event({ ...event, event: `parameter-${event.event}` })
+    },
   })
+  return { target, where: to, kind: "ssm" }
 }
 
 /** A list is a program with its arguments; text is for the shell. @param args what the shell has as $1, $2 … */

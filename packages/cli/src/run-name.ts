@@ -27,6 +27,15 @@ export async function chooseRun(
   // Before choosing, so that a run that was taken away is an alarm and not merely unknown.
   await rememberRuns(session.memory, [all])
   const run = selectRun(all, which, options)
+  if (run.receipt.outcome === "failed") {
+    throw new BackupError(
+      "refused",
+      `${source}@${run.run} failed: what it read broke off, and there is nothing to restore`,
+      {
+        hint: `backup-cloud runs ${source} lists the others; ${source}@latest is the last that ended well`,
+      },
+    )
+  }
   if (run.receipt.outcome !== "complete") {
     session.note(
       `WARNING: ${source}@${run.run} is ${run.receipt.outcome}: it lacks ${run.receipt.errors.join(", ") || "what came after the interruption"}.`,

@@ -1,6 +1,5 @@
 // files, cat, diff, restore: what a release opens.
 
-import { resolve } from "node:path"
 import {
   BackupError,
   type CatalogueEntry,
@@ -11,10 +10,10 @@ import {
   toByteString,
 } from "@backup-cloud/format"
 import { fileContent, planLines, planRestore, type RestorePlan, restore } from "@backup-cloud/restore"
-import { dirTarget, globs } from "@backup-cloud/source-dir"
+import { globs } from "@backup-cloud/source-dir"
 import type { Command } from "commander"
 import { size } from "../io.ts"
-import { shellCommand } from "../kinds.ts"
+import { openTarget, shellCommand } from "../kinds.ts"
 import { collect, listOf } from "../options.ts"
 import type { Register } from "../program.ts"
 import { type OpenRun, openRun } from "../releases.ts"
@@ -52,7 +51,7 @@ export function addRestoreCommands(root: Command, register: Register): void {
       await restoreRun(session, run, options)
     }),
   )
-    .option("--to <dir>", "where to")
+    .option("--to <place>", "where to: a directory, or ssm:/path for parameters")
     .option("--pipe <command>", "into a shell command instead, once for each file, whose name is $1")
     .option("--path <glob>", "only these; repeat", collect)
     .option("--into-existing", "into a directory that holds other things, which are kept")
@@ -61,6 +60,7 @@ export function addRestoreCommands(root: Command, register: Register): void {
     .option("--salvage", "bring what is intact of a damaged archive, list the rest")
     .option("--set-id", "set-user-id and set-group-id bits too")
     .option("--devices", "devices too")
+    .option("--overwrite", "of parameters: replace what is there and differs")
 }
 
 async function files(
@@ -173,13 +173,11 @@ async function restoreRun(session: Session, name: string, options: Readonly<Reco
     await pipeFiles(session, open, plan, options["pipe"])
     return
   }
-  const root = resolve(io.cwd, options["to"] as string)
-  const target = dirTarget({
-    root,
+  const { target, where, kind } = await openTarget(session, options["to"] as string, {
     intoExisting: options["intoExisting"] === true,
     setId: options["setId"] === true,
     devices: options["devices"] === true,
-    owner: session.isRoot,
+    overwrite: options["overwrite"] === true,
   })
   const started = io.now().getTime()
   const progress = session.progress(open.run.source, "files")
@@ -203,12 +201,17 @@ async function restoreRun(session: Session, name: string, options: Readonly<Reco
   })
   const seconds = (io.now().getTime() - started) / 1000
   session.say(
-    `Restored ${result.files} files of ${size(result.bytes)} to ${root} in ${seconds.toFixed(1)} s${result.resumed > 0 ? `, ${result.resumed} of them were there already` : ""}.`,
+    `Restored ${result.files} files of ${size(result.bytes)} to ${where} in ${seconds.toFixed(1)} s${result.resumed > 0 ? `, ${result.resumed} of them were there already` : ""}.`,
   )
   session.event({ event: "result", seconds, ...result })
   for (const hole of open.holes) session.note(`LOST part of the catalogue: ${escapeControl(hole)}`)
   const unmade = result.problems.filter((problem) => !problem.expected)
   const lost = result.lost.length + unmade.length + open.holes.size
+  if (kind === "ssm" && lost === unmade.length && lost > 0) {
+    throw new BackupError("differs", `${lost} parameters are not as they were backed up; they are listed above`, {
+      hint: "what is there was left; --overwrite replaces it",
+    })
+  }
   if (lost > 0) {
     throw new BackupError("incomplete", `${lost} things could not be restored; they are listed above`, {
       hint: "look for damaged objects on another copy of the archive",

@@ -16,6 +16,7 @@ import {
   writeSecrets,
 } from "../files.ts"
 import { collect, listOf } from "../options.ts"
+import type { Io } from "../io.ts"
 import { placeOf } from "../kinds.ts"
 import type { Register } from "../program.ts"
 import { changePolicy } from "../publish.ts"
@@ -35,7 +36,7 @@ export function addSourceCommands(root: Command, register: Register): void {
     register(
       source,
       "add <name> <url>",
-      "enrol a source: dir:///path, or command: for what commands put out",
+      "enrol a source: dir:///path, s3://bucket/prefix, ssm:/path, or command: for what commands put out",
       async (session, [name = "", url = ""], options) => {
         await add(session, expectName("name", name), url, options)
       },
@@ -120,7 +121,7 @@ async function keygen(
   options: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const again = options["again"] === true
-  const config = url === undefined ? null : configOf(url, options)
+  const config = url === undefined ? null : configOf(url, options, session.io.env)
   if (typeof options["out"] === "string") await expectAbsent(options["out"])
   const keys = await makeKeys(session, name)
   if (again) await keepNextKey(session, name, keys)
@@ -171,9 +172,9 @@ async function add(
   url: string,
   options: Readonly<Record<string, unknown>>,
 ): Promise<void> {
-  const { kind } = placeOf(url)
+  const { kind } = placeOf(url, session.io.env)
   const file = options["certificate"]
-  const config = file === undefined ? configOf(url, options) : null
+  const config = file === undefined ? configOf(url, options, session.io.env) : null
   const { policy, administrator } = await session.trust()
   if (policy.sources.some((source) => source.name === name)) {
     throw new BackupError("conflict", `the policy has a source ${name} already; nothing was enrolled`, {
@@ -203,8 +204,8 @@ async function add(
 }
 
 /** What the yaml of the machine says of a source. Throws `usage` for options that do not fit its kind. */
-function configOf(url: string, options: Readonly<Record<string, unknown>>): SourceConfig {
-  const place = placeOf(url)
+function configOf(url: string, options: Readonly<Record<string, unknown>>, env: Io["env"]): SourceConfig {
+  const place = placeOf(url, env)
   const include = listOf(options, "include")
   const exclude = listOf(options, "exclude")
   const files = {
@@ -224,6 +225,10 @@ function configOf(url: string, options: Readonly<Record<string, unknown>>): Sour
     })
   if (given.length > 0)
     throw new BackupError("usage", `${url} has no streams; nothing was made`, { hint: "--stream belongs to command:" })
+  if (place.kind !== "dir" && Object.keys(files).length > 0)
+    throw new BackupError("usage", `${url} is no directory; nothing was made`, {
+      hint: "globs and the options of file systems belong to dir:///path",
+    })
   return { url, ...files }
 }
 
