@@ -5,7 +5,7 @@
 
 import { setTimeout } from "node:timers/promises"
 import type * as Sdk from "@aws-sdk/client-ssm"
-import { BackupError, type Fault } from "@backup-cloud/format"
+import { BackupError, escapeControl, type Fault } from "@backup-cloud/format"
 
 export interface Credentials {
   readonly accessKeyId: string
@@ -91,8 +91,9 @@ export class Refusal extends BackupError {
   }
 }
 
-function faultOf(what: string, error: unknown): BackupError {
+function faultOf(object: string, error: unknown): BackupError {
   if (error instanceof BackupError) return error
+  const what = escapeControl(object)
   const code = codeOf(error)
   const status = statusOf(error)
   const said = code === "" ? "" : ` (${code})`

@@ -2,11 +2,11 @@
 // it is for a pipe or a file in memory, and nothing here writes one.
 
 import { hash } from "node:crypto"
-import { BackupError, type TargetProblem } from "@backup-cloud/format"
+import { BackupError, EntryError, escapeControl, type TargetProblem } from "@backup-cloud/format"
 import { Ssm, type SsmAccess } from "./access.ts"
 import { isType, type Settings } from "./parameter.ts"
 import { listAll, normalPath, type SsmSourceOptions } from "./source.ts"
-import { Values } from "./values.ts"
+import { BATCH, Values } from "./values.ts"
 import { type WriteOptions, Writer } from "./writer.ts"
 
 export interface ImportResult {
@@ -29,21 +29,22 @@ export async function* exportJson(options: SsmSourceOptions, signal: AbortSignal
   const ssm = new Ssm(options)
   const values = new Values(ssm)
   const listed = await listAll(ssm, path, signal)
-  const asked = listed.map(({ name, version }) => values.ask(name, version))
   let before = "{"
-  for (const [i, { name, type, description }] of listed.entries()) {
-    const value = await asked[i]?.(signal).catch((cause: unknown) => {
-      throw cause instanceof BackupError ? cause : noValue(name, cause)
-    })
-    const fields = { type, value: Buffer.from(value ?? []).toString("utf8"), description }
-    yield `${before}\n  ${JSON.stringify(name)}: ${JSON.stringify(fields)}`
-    before = ","
+  for (let at = 0; at < listed.length; at += BATCH) {
+    const asked = listed.slice(at, at + BATCH).map((each) => ({ ...each, fetch: values.ask(each.name, each.version) }))
+    for (const { name, type, description, fetch } of asked) {
+      const bytes = await fetch(signal).catch((error: unknown) => {
+        throw error instanceof EntryError ? noValue(name, error.word) : error
+      })
+      const fields = { type, value: Buffer.from(bytes).toString("utf8"), description }
+      yield `${before}\n  ${JSON.stringify(name)}: ${JSON.stringify(fields)}`
+      before = ","
+    }
   }
   yield listed.length === 0 ? "{}\n" : "\n}\n"
 }
 
-function noValue(name: string, cause: unknown): BackupError {
-  const why = cause instanceof Error ? cause.message : ""
+function noValue(name: string, why: string): BackupError {
   return new BackupError("refused", `parameter ${name}: its value cannot be had (${why}); the export is not whole`, {
     hint: "give the right to it and to its key, or export a path without it",
   })
@@ -93,11 +94,11 @@ function parse(text: string): (Settings & { name: string; value: string })[] {
   }
   if (!isObject(json)) throw bad("is no JSON object")
   return Object.entries(json).map(([name, fields]) => {
-    const quoted = JSON.stringify(name)
+    const quoted = `"${escapeControl(name)}"`
     if (!isObject(fields)) throw bad(`${quoted}: is no object`)
     const { type, value, description = "", ...others } = fields
     const [other] = Object.keys(others)
-    if (other !== undefined) throw bad(`${quoted}: has ${JSON.stringify(other)}, which is not known`)
+    if (other !== undefined) throw bad(`${quoted}: has "${escapeControl(other)}", which is not known`)
     if (!isType(type)) throw bad(`${quoted}: its type is none of a parameter`)
     if (typeof value !== "string" || value === "") throw bad(`${quoted}: its value is no text`)
     if (typeof description !== "string") throw bad(`${quoted}: its description is no text`)

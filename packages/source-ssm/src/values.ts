@@ -27,8 +27,8 @@ export class Values {
 
   #fetch(first: Asked, signal: AbortSignal): Promise<Map<string, string | EntryError>> {
     const others = this.#waiting.filter((each) => each !== first)
-    const batch = [first, ...others.slice(0, MOST - 1)]
-    this.#waiting = others.slice(MOST - 1)
+    const batch = [first, ...others.slice(0, BATCH - 1)]
+    this.#waiting = others.slice(BATCH - 1)
     const answer = this.#get(
       batch.map((each) => each.selector),
       signal,
@@ -69,6 +69,6 @@ interface Asked {
 }
 
 /** Names in a request, at most (API reference, GetParameters). */
-const MOST = 10
+export const BATCH = 10
 /** Codes that are about a parameter, or its key, and not about the others. */
 const OWN = [DENIED, "InvalidKeyId", "ParameterNotFound", "ParameterVersionNotFound"]

@@ -4,7 +4,7 @@ import assert from "node:assert/strict"
 import { beforeEach, test } from "node:test"
 import { inspect } from "node:util"
 import { DeleteParameterCommand } from "@aws-sdk/client-ssm"
-import { isFault } from "@backup-cloud/format"
+import { BackupError, isFault } from "@backup-cloud/format"
 import { collect, signal } from "../../trust/test/archive.ts"
 import { exportJson, importJson, type SsmEvent } from "../src/index.ts"
 import { lab } from "./world.ts"
@@ -104,6 +104,17 @@ test("a text that is not right as a whole writes nothing, and is never quoted", 
     })
   assert.deepEqual(l.tap.asked, [])
   assert.equal((await take(whole)).written, 2)
+})
+
+test("names are shown with control characters escaped", async () => {
+  const name = "/a\u001b[31m\u202e"
+  l.tap.intercept = () => ({ status: 400, code: "AccessDeniedException" })
+  for (const json of [{ [name]: { type: "String", value: "v" } }, { [name]: {} }])
+    await assert.rejects(take(JSON.stringify(json)), (error) => {
+      assert.ok(error instanceof BackupError)
+      assert.match(error.message, /\/a\\u\{1b\}\[31m\\u\{202e\}/)
+      return true
+    })
 })
 
 test("an export with a value that cannot be had fails before its end", async () => {
