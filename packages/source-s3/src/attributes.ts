@@ -1,11 +1,11 @@
-// What S3 knows of an object besides its content, as catalogue attributes (upload.ts is the way back). All names begin with `s3.`;
-// values are byte strings. docs/sources/s3.md lists them.
+// What S3 knows of an object besides its content, as catalogue attributes (upload.ts is the way back). All names begin with
+// `s3.`; values are byte strings. docs/sources/s3.md lists them.
 
 import type { HeadObjectCommandOutput, Tag } from "@aws-sdk/client-s3"
 import { toByteString } from "@backup-cloud/format"
 import type { Row } from "./table.ts"
 
-const HEADERS = [
+export const HEADERS = [
   ["s3.cache-control", "CacheControl"],
   ["s3.content-disposition", "ContentDisposition"],
   ["s3.content-encoding", "ContentEncoding"],
@@ -25,7 +25,7 @@ const CHECKSUMS = [
   ["xxhash64", "ChecksumXXHASH64"],
   ["xxhash128", "ChecksumXXHASH128"],
 ] as const
-const META = "s3.meta."
+export const META = "s3.meta."
 
 /** What the list tells. */
 export function listedAttributes(row: Row): Map<string, string> {

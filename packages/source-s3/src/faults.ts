@@ -21,6 +21,8 @@ const byCode: Readonly<Record<string, readonly [Fault, string, string?]>> = {
   PreconditionFailed: ["conflict", "something is there already", "nothing was overwritten; restore to another prefix"],
   InvalidObjectState: ["refused", "it lies in an archive class and cannot be read there", "restore it in S3 first"],
   InvalidStorageClass: ["refused", "the bucket does not have this storage class", "name another one for all objects"],
+  BadDigest: ["unavailable", "its content was damaged on its way to the server"],
+  XAmzContentSHA256Mismatch: ["unavailable", "its content was damaged on its way to the server"],
   KeyTooLongError: ["refused", "its key would be longer than 1,024 bytes", "restore to a shorter prefix"],
 }
 

@@ -14,7 +14,7 @@ import { anybody, type Moto, startMoto } from "../../store/test/moto.ts"
 import { type S3Place } from "../src/index.ts"
 import { type Proxy, startProxy } from "./proxy.ts"
 
-interface TestBucket {
+export interface TestBucket {
   readonly place: S3Place
   readonly proxy: Proxy
   readonly client: S3Client

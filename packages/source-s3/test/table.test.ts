@@ -1,8 +1,8 @@
 // A million keys in memory: in a process of its own (as every test file), with a list made up here.
 
 import assert from "node:assert/strict"
-import { setFlagsFromString } from "node:v8"
 import { test } from "node:test"
+import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { isFault, pathKey } from "@backup-cloud/format"
 import { tableOf } from "../src/source.ts"

@@ -116,6 +116,7 @@ function actionOf(method: string, key: string, query: URLSearchParams): string {
             ["versions", "ListBucketVersions"],
             ["versioning", "GetBucketVersioning"],
             ["object-lock", "GetBucketObjectLockConfiguration"],
+            ["encryption", "GetEncryptionConfiguration"],
             ["", "ListBucket"],
           ],
           PUT: [
@@ -125,8 +126,14 @@ function actionOf(method: string, key: string, query: URLSearchParams): string {
           ],
         }
       : {
+          HEAD: [["", "GetObject"]],
+          POST: [
+            ["uploads", "PutObject"],
+            ["uploadId", "PutObject"],
+          ],
           GET: [
             ["retention", "GetObjectRetention"],
+            ["tagging", "GetObjectTagging"],
             ["versionId", "GetObjectVersion"],
             ["", "GetObject"],
           ],
@@ -136,6 +143,7 @@ function actionOf(method: string, key: string, query: URLSearchParams): string {
             ["", "PutObject"],
           ],
           DELETE: [
+            ["uploadId", "AbortMultipartUpload"],
             ["versionId", "DeleteObjectVersion"],
             ["", "DeleteObject"],
           ],
