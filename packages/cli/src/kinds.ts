@@ -93,23 +93,36 @@ export interface TargetOptions {
   readonly intoExisting: boolean
   readonly setId: boolean
   readonly devices: boolean
-  /** Replace what is there and differs: parameters only. */
+  /** Replace what is there and differs: parameters and objects only. */
   readonly overwrite: boolean
+  /** Let objects lie less well encrypted than their originals did. */
+  readonly weakerEncryption: boolean
 }
 
-/** A place to restore to, and how it is told to people: a directory, or a URL of Systems Manager. */
+/** A place to restore to, and how it is told to people: a directory, or the URL of a bucket or of parameters. */
 export async function openTarget(
   session: Session,
   to: string,
   options: TargetOptions,
-): Promise<{ target: Target; where: string; kind: "dir" | "ssm" }> {
-  if (!to.startsWith("ssm:")) {
+): Promise<{ target: Target; where: string; kind: "dir" | "s3" | "ssm" }> {
+  const place = /^(?:s3|ssm):/.test(to) ? placeOf(to, session.io.env) : null
+  if (place?.kind === "s3") {
+    const { s3Target } = await import("@backup-cloud/source-s3")
+    const { bucket, prefix, access } = place
+    const { intoExisting, overwrite, weakerEncryption: allowWeakerEncryption } = options
+    const target = s3Target({ bucket, prefix, ...access, intoExisting, overwrite, allowWeakerEncryption })
+    return { target, where: to, kind: "s3" }
+  }
+  if (place?.kind !== "ssm") {
     const root = resolve(session.io.cwd, to)
     const { dirTarget } = await import("@backup-cloud/source-dir")
-    return { target: dirTarget({ root, ...options, owner: session.isRoot }), where: root, kind: "dir" }
+    const { intoExisting, setId, devices } = options
+    return {
+      target: dirTarget({ root, intoExisting, setId, devices, owner: session.isRoot }),
+      where: root,
+      kind: "dir",
+    }
   }
-  const place = placeOf(to, session.io.env)
-  if (place.kind !== "ssm") throw new BackupError("usage", `${escapeControl(to)} is no place to restore to`)
   const { ssmTarget } = await import("@backup-cloud/source-ssm")
   const target = ssmTarget({
     ...place.access,

@@ -5,7 +5,7 @@ import assert from "node:assert/strict"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
-import { CreateBucketCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
+import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
 import { GetParameterCommand, PutParameterCommand, SSMClient } from "@aws-sdk/client-ssm"
 import { exitCode } from "@backup-cloud/format"
 import { type Moto, startMoto } from "../../store/test/moto.ts"
@@ -14,6 +14,7 @@ import { World } from "./world.ts"
 const world = new World()
 const access = { region: "us-east-1", credentials: { accessKeyId: "test", secretAccessKey: "test" } }
 let moto: Moto
+let s3: S3Client
 let ssm: SSMClient
 
 before(async () => {
@@ -25,7 +26,7 @@ before(async () => {
   mkdirSync(data)
   writeFileSync(join(data, "file"), "x")
   world.start(data)
-  const s3 = new S3Client({ ...access, endpoint: moto.endpoint, forcePathStyle: true })
+  s3 = new S3Client({ ...access, endpoint: moto.endpoint, forcePathStyle: true })
   await s3.send(new CreateBucketCommand({ Bucket: "uploads" }))
   for (const [Key, Body] of [
     ["in/a", "1"],
@@ -34,12 +35,12 @@ before(async () => {
     ["out", "no"],
   ] as const)
     await s3.send(new PutObjectCommand({ Bucket: "uploads", Key, Body, Metadata: { owner: "us" } }))
-  s3.destroy()
   ssm = new SSMClient({ ...access, endpoint: moto.endpoint })
   await put("/app/name", "web", "String")
   await put("/app/password", "open sesame", "SecureString")
 })
 after(async () => {
+  s3.destroy()
   ssm.destroy()
   world.end()
   await moto.close()
@@ -55,7 +56,7 @@ async function value(Name: string): Promise<string | undefined> {
 
 const query = (): string => `?region=us-east-1&endpoint=${encodeURIComponent(moto.endpoint)}`
 
-test("a bucket is backed up, and only what changed is stored again; it comes back as files", () => {
+test("a bucket is backed up, and only what changed is stored again; it comes back as files and as objects", async () => {
   world.ok("admin", "source", "add", "uploads", `s3://uploads/in${query()}`)
   world.ok("admin", "backup", "uploads")
   world.ok("admin", "backup", "uploads")
@@ -66,6 +67,12 @@ test("a bucket is backed up, and only what changed is stored again; it comes bac
   const paths = [...files.matchAll(/"path":"([^"]+)","type":"f"/g)].map((match) => match[1] ?? "")
   assert.deepEqual(paths.map((path) => readFileSync(join(target, path), "utf8")).toSorted(), ["1", "22", "333"])
   world.ok("admin", "verify")
+  const back = ["restore", "uploads@latest", "--release", release, "--to", `s3://uploads/back${query()}`]
+  world.ok("oscar", ...back, "--verify")
+  const object = await s3.send(new GetObjectCommand({ Bucket: "uploads", Key: "back/a/b" }))
+  assert.equal(await object.Body?.transformToString(), "22")
+  assert.deepEqual(object.Metadata, { owner: "us" })
+  world.fails("oscar", exitCode.conflict, ...back)
 })
 
 test("parameters come back where they are gone, and nothing that differs is replaced unasked", async () => {

@@ -9,13 +9,7 @@ import { ObjectError, type Problem, problemOf } from "./problems.ts"
 import { notFollowing } from "./proposal.ts"
 import { candidates, readObject, sha256 } from "./read.ts"
 import { brokenRule } from "./rules.ts"
-import { changedUncovered } from "./signature-form.ts"
-
-/**
- * A key that expired after it signed counts: an archive must not shut itself at a date. Whose key counts for what, and until
- * when, is for the policies to say.
- */
-const AS_IT_WAS = { expiredKey: true }
+import { AS_IT_WAS, changedUncovered } from "./signature-form.ts"
 
 export interface ChainInput {
   readonly reader: ArchiveReader

@@ -9,6 +9,7 @@ import * as v from "valibot"
 import { certificatePath, needsCosign, policyDigest } from "./policy.ts"
 import { sha256 } from "./read.ts"
 import { brokenRule } from "./rules.ts"
+import { AS_IT_WAS } from "./signature-form.ts"
 
 export interface Proposal {
   /** The policy in force; `null` for the first. */
@@ -68,7 +69,7 @@ export async function judgeProposal(
   const { before, after, certificates } = proposal
   const object = `proposed policy ${after.number}`
   const refused = (why: string): BackupError => new BackupError("refused", `${object}: ${why}`)
-  await verifier.detached(policyCodec.encode(after), proposal.signature, administrator, object, signal)
+  await verifier.detached(policyCodec.encode(after), proposal.signature, administrator, object, signal, AS_IT_WAS)
   if (after.administrator.fingerprint !== administrator.fingerprint) throw refused("names another administrator")
   const wrong = notFollowing(before, after) ?? brokenRule(after)
   if (wrong !== null) throw refused(wrong)

@@ -7,6 +7,7 @@ import type { ArchiveReader, ArchiveWriter } from "@backup-cloud/store"
 import { type Change, certificatePath, needsCosign, nextPolicy, policyDigest } from "./policy.ts"
 import { judgeProposal, type Proposal } from "./proposal.ts"
 import { readObject, sha256 } from "./read.ts"
+import { AS_IT_WAS } from "./signature-form.ts"
 import type { Trust } from "./trust.ts"
 
 export interface Publishing {
@@ -92,7 +93,7 @@ async function checkCosignatures(
     const certificate = await readObject(store, path, signal)
     if (certificate === null || sha256(certificate) !== holder.sha256)
       throw new BackupError("tampered", `${path}: is not the certificate that the policy names`)
-    await verifier.detached(bytes, signature, { fingerprint, bytes: certificate }, object, signal)
+    await verifier.detached(bytes, signature, { fingerprint, bytes: certificate }, object, signal, AS_IT_WAS)
     counted.push([fingerprint, signature])
   }
   const needed = needsCosign(before, proposal.after)

@@ -4,6 +4,12 @@
 
 import { createHash } from "node:crypto"
 
+/**
+ * Policies count by their signers' certificates as the archive has them, though these may have expired: an archive must not
+ * shut itself at a date. Whose key counts for what, and until when, is for the policies to say.
+ */
+export const AS_IT_WAS = { expiredKey: true }
+
 const hashes: Readonly<Record<number, string>> = { 8: "sha256", 9: "sha384", 10: "sha512" }
 const ISSUER = 16
 const ISSUER_FINGERPRINT = 33

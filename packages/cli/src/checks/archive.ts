@@ -43,8 +43,8 @@ function* peopleChecks(session: Session, { administrator, certificates, policy }
     run: async () =>
       endsSoon(administrator.expires, now)
         ? {
-            problem: `it ends on ${day(administrator.expires)}, and then no machine believes the archive any more`,
-            mend: "make a new archive under a key without an end before that day: backup-cloud init",
+            problem: `it ends on ${day(administrator.expires)}, and then signs no policy any more`,
+            mend: `give it a later end, where the key is: gpg --quick-set-expire ${administrator.fingerprint} 0`,
           }
         : null,
   }

@@ -51,7 +51,7 @@ export function addRestoreCommands(root: Command, register: Register): void {
       await restoreRun(session, run, options)
     }),
   )
-    .option("--to <place>", "where to: a directory, or ssm:/path for parameters")
+    .option("--to <place>", "where to: a directory, s3://bucket/prefix for objects, ssm:/path for parameters")
     .option("--pipe <command>", "into a shell command instead, once for each file, whose name is $1")
     .option("--path <glob>", "only these; repeat", collect)
     .option("--into-existing", "into a directory that holds other things, which are kept")
@@ -60,7 +60,8 @@ export function addRestoreCommands(root: Command, register: Register): void {
     .option("--salvage", "bring what is intact of a damaged archive, list the rest")
     .option("--set-id", "set-user-id and set-group-id bits too")
     .option("--devices", "devices too")
-    .option("--overwrite", "of parameters: replace what is there and differs")
+    .option("--overwrite", "of objects and parameters: replace what is there and differs")
+    .option("--weaker-encryption", "of objects: let them lie less well encrypted than they did")
 }
 
 async function files(
@@ -178,6 +179,7 @@ async function restoreRun(session: Session, name: string, options: Readonly<Reco
     setId: options["setId"] === true,
     devices: options["devices"] === true,
     overwrite: options["overwrite"] === true,
+    weakerEncryption: options["weakerEncryption"] === true,
   })
   const started = io.now().getTime()
   const progress = session.progress(open.run.source, "files")

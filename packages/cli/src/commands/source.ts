@@ -15,9 +15,9 @@ import {
   writeNextKey,
   writeSecrets,
 } from "../files.ts"
-import { collect, listOf } from "../options.ts"
 import type { Io } from "../io.ts"
 import { placeOf } from "../kinds.ts"
+import { collect, listOf } from "../options.ts"
 import type { Register } from "../program.ts"
 import { changePolicy } from "../publish.ts"
 import type { Session } from "../session.ts"
