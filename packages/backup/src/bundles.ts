@@ -49,6 +49,11 @@ export class Bundles {
     this.#open = open
   }
 
+  /** Bytes of sealed volumes that are stored and not yet among the records of a flush. */
+  get stored(): number {
+    return this.#records.reduce((sum, record) => sum + record.length, 0)
+  }
+
   /** Volumes begun so far. */
   get count(): number {
     return this.#number

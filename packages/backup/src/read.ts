@@ -54,6 +54,8 @@ export interface ReadDeps {
   readonly bundles: Bundles
   /** Id of the run. */
   readonly run: string
+  /** Told of bytes of content that came to be placed, before the job that they are part of is. */
+  readonly onPlaced: (bytes: number) => void
   readonly signal: AbortSignal
 }
 
@@ -67,7 +69,10 @@ export async function* place(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGen
       release(frame.bytes.buffer)
       for (let i = 0; i < frame.count; i++) volumes.push(volume)
     }
-    if (piece !== null) assign(deps, piece, fresh, volumes, files)
+    if (piece !== null) {
+      assign(deps, piece, fresh, volumes, files)
+      deps.onPlaced(piece.lengths.reduce((sum, length) => sum + length, 0))
+    }
     if (piece !== null && !piece.last) continue
     const done = files.flatMap(({ end, chunks }, i) =>
       end === null ? [] : [{ end, chunks: end.sha256 === null ? [] : chunks, attributes: found.get(i) ?? NONE }],

@@ -63,6 +63,8 @@ export class Run {
   #failed = 0
   #bytes = 0
   #stored = 0
+  /** Bytes of the job whose content is being placed. */
+  #placed = 0
   #committed: (Committed & { readonly outcome: Outcome }) | null = null
   #lastCommit: number
   /** Whether anything was read since the last commit. */
@@ -131,7 +133,13 @@ export class Run {
       entry.chunks.every((chunk) => reuse.allows(chunk.id, chunk, names.volume))
     const { source } = this.#o
     const jobs = classify(source.entries(signal), listings, usable, source.identity)
-    const deps = { pool, known, bundles: this.#volumes, run: this.#id, signal }
+    const onPlaced = (bytes: number): void => {
+      // A file may take hours, and whoever stops a run does not wait that long: it is left out.
+      if (this.#o.stop.aborted) throw new Stopped()
+      this.#placed += bytes
+      this.#tell()
+    }
+    const deps = { pool, known, bundles: this.#volumes, run: this.#id, onPlaced, signal }
     const room = new Room(this.#limits.volumes, () => this.#volumes.count)
     const outcome = await this.#keep(place(deps, room.within(jobs)), room, catalogue)
     for (const listing of listings) await listing.close()
@@ -148,7 +156,8 @@ export class Run {
         for (const item of job.items) text += this.#line(item, item.file < 0 ? null : (files[item.file] ?? null))
         await catalogue.write(text)
         room.placed(job)
-        onEvent({ event: "progress", entries: this.#entries, bytes: this.#bytes, stored: this.#stored })
+        this.#placed = 0
+        this.#tell()
         if (stop.aborted) return "checkpoint"
         // What was only kept is in the listing of the run before; a checkpoint of it would spare nobody anything.
         this.#isFresh ||= files.length > 0
@@ -158,6 +167,7 @@ export class Run {
         await this.#commit("checkpoint", catalogue)
       }
     } catch (error) {
+      if (error instanceof Stopped) return "checkpoint"
       if (!isFault(error, "incomplete")) throw error
       this.#errors.set("broke-off", 1)
       onEvent({ event: "broke-off", why: error.message })
@@ -225,6 +235,12 @@ export class Run {
     const lacks = entry.attributes.get("lacks")
     if (lacks !== undefined) this.#note(entry.path, `lacks-${lacks.replaceAll(",", "-")}`)
     return encodeEntry(entry)
+  }
+
+  #tell(): void {
+    const bytes = this.#bytes + this.#placed
+    const stored = this.#stored + this.#volumes.stored + this.#catalogues.stored
+    this.#o.onEvent({ event: "progress", entries: this.#entries, bytes, stored })
   }
 
   #note(path: string, why: string): void {
@@ -319,3 +335,6 @@ function tooLarge(volumes: number): BackupError {
 function roundUp(total: number): number {
   return total === 0 ? 0 : 2 ** Math.ceil(Math.log2(total))
 }
+
+/** The run was told to stop amidst a job. */
+class Stopped extends Error {}
