@@ -9,6 +9,8 @@ export interface Io {
   readonly program: readonly string[]
   /** Version of Node.js, as `24.1.0`. */
   readonly node: string
+  /** Standard input. */
+  readonly input: AsyncIterable<Uint8Array>
   /** A line for whoever reads the result. */
   out(text: string): void
   /** Bytes for whoever reads the result, as `cat` gives them. */

@@ -90,6 +90,7 @@ function hostIo(host: Process): { io: Io; close: () => void } {
     uid: host.getuid?.() ?? -1,
     program: [host.execPath, host.argv[1] ?? ""],
     node: host.versions.node,
+    input: stdin,
     out(text) {
       clear()
       stdout.write(`${text}\n`)

@@ -12,6 +12,7 @@ import { addRequestCommand } from "./commands/request.ts"
 import { addRestoreCommands } from "./commands/restore.ts"
 import { addScheduleCommand } from "./commands/schedule.ts"
 import { addSourceCommands } from "./commands/source.ts"
+import { addSsmCommands } from "./commands/ssm.ts"
 import type { Io } from "./io.ts"
 import { Session } from "./session.ts"
 
@@ -64,6 +65,6 @@ export function program(io: Io): Command {
   root.commandsGroup("To back up, and to see that all is well:")
   for (const add of [addBackupCommand, addReportCommands, addScheduleCommand, addDoctorCommand]) add(root, register)
   root.commandsGroup("To bring data back:")
-  for (const add of [addRequestCommand, addKeyholderCommands, addRestoreCommands]) add(root, register)
+  for (const add of [addRequestCommand, addKeyholderCommands, addRestoreCommands, addSsmCommands]) add(root, register)
   return root
 }

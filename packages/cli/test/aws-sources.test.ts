@@ -92,6 +92,24 @@ test("parameters come back where they are gone, and nothing that differs is repl
   assert.equal(await value("/app/name"), "web")
 })
 
+test("parameters go out as JSON and come in again through a pipe", async () => {
+  const json = world.ok("admin", "ssm", "export", `ssm:/app${query()}`)
+  assert.deepEqual(JSON.parse(json), {
+    "/app/name": { type: "String", value: "web", description: "" },
+    "/app/password": { type: "SecureString", value: "open sesame", description: "" },
+  })
+  const moved = json.replaceAll("/app/", "/moved/")
+  const input = ["ssm", "import", `ssm:/${query()}`]
+  assert.match(world.fed("admin", moved, ...input).stdout, /^2 parameters written, 0 were there/)
+  assert.equal(await value("/moved/password"), "open sesame")
+  assert.match(world.fed("admin", moved, ...input).stdout, /^0 parameters written, 2 were there and equal/)
+  const other = world.fed("admin", moved.replace("web", "changed"), ...input)
+  assert.equal(other.status, exitCode.differs)
+  assert.match(other.stderr, /moved\/name/)
+  assert.equal(await value("/moved/name"), "web")
+  assert.equal(world.fed("admin", moved.slice(0, -10), ...input, "--overwrite").status, exitCode.usage)
+})
+
 test("what a URL cannot mean is refused before anything is made", () => {
   for (const url of ["s3://", "s3://b?color=red", "ssm:app", "s3://user@bucket/x", "http://bucket/"])
     world.fails("admin", exitCode.usage, "source", "add", "wrong", url)

@@ -76,6 +76,13 @@ export class World {
     return { status, stdout, stderr }
   }
 
+  /** As `as`, with something on its standard input. */
+  fed(who: string, input: string, ...args: string[]): Ended {
+    const options = { ...this.#options(who), encoding: "utf8", input } as const
+    const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], options)
+    return { status, stdout, stderr }
+  }
+
   /** Starts the command as somebody, in a process group of its own, so that a test can end all of it at once. */
   spawn(who: string, ...args: string[]): Started {
     const child = spawn(process.execPath, [program, ...args], { ...this.#options(who), detached: true })
