@@ -5,6 +5,7 @@ import { basename, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { BackupError, expectName } from "@backup-cloud/format"
 import type { CertificateInfo } from "@backup-cloud/openpgp"
+import { takeLock } from "./lock.ts"
 import type { Session } from "./session.ts"
 
 /** Reads a file a person named. Throws `not-found` or `usage`, naming it. */
@@ -80,6 +81,11 @@ const NEXT_KEY = "signing-key.next.asc"
 
 function folder(session: Session, name: string): string {
   return join(session.config.home, "sources", name)
+}
+
+/** Holds the source against a second backup of it on this machine. Throws `conflict` if one is running. */
+export async function lockSource(session: Session, name: string): Promise<AsyncDisposable> {
+  return await takeLock(join(folder(session, name), "running"), `a backup of ${name}`, session.io.now())
 }
 
 /** Writes a source's new secrets; throws `conflict` rather than overwrite any. */

@@ -10,6 +10,7 @@ import { rememberRuns, type Trust } from "@backup-cloud/trust"
 import { type Command, Option } from "commander"
 import {
   type Extent,
+  lockSource,
   readExtent,
   readNextKey,
   readSecrets,
@@ -87,12 +88,14 @@ async function backupOne(session: Session, trust: Trust, name: string, proveAll:
     })
   const secrets = await secretsOf(session, name)
   const place = sessionPlace(session, name)
+  await using held = new AsyncDisposableStack()
+  held.use(await lockSource(session, name))
   const store = await session.store()
   session.doing(`${name}: reading the receipts of earlier runs`)
   const holders = policy.holders
     .filter((holder) => holder.status === "present")
     .map((holder) => trust.certificates.get(holder.sha256) ?? missing(holder.name))
-  await using signing = await openGpgHome()
+  const signing = held.use(await openGpgHome())
   const signer = await signerOf(session, signing, name, secrets.signingKey, entry.keys.at(-1)?.fingerprint ?? "")
   const home = await session.gpgHome()
   const { checkpoint_minutes: minutes = CHECKPOINT_MINUTES } = place
