@@ -78,7 +78,7 @@ export class Run {
     this.#limits = options.limits ?? { volumes: MAX_VOLUMES, commits: MAX_NUMBERS }
     this.#started = options.now()
     this.#lastCommit = this.#started.getTime()
-    this.#id = runId(this.#started, options.random(4))
+    this.#id = freeRunId(this.#started, options.random, earlier)
     this.#key = Buffer.from(options.random(32)).toString("hex")
     this.#folder = names.runDirectory(options.entry.name, this.#id)
     this.#used = new Used(this.#id)
@@ -161,7 +161,8 @@ export class Run {
         if (stop.aborted) return "checkpoint"
         // What was only kept is in the listing of the run before; a checkpoint of it would spare nobody anything.
         this.#isFresh ||= files.length > 0
-        if (!this.#isFresh || now().getTime() - this.#lastCommit < checkpointEvery) continue
+        // A clock that was set back by more than that makes one due as well.
+        if (!this.#isFresh || Math.abs(now().getTime() - this.#lastCommit) < checkpointEvery) continue
         this.#full = (this.#committed?.number ?? 0) >= this.#limits.commits - 1
         if (this.#full) return "checkpoint"
         await this.#commit("checkpoint", catalogue)
@@ -323,6 +324,14 @@ export class Run {
       handed: [],
     }
   }
+}
+
+/** An id that no run has. That of one which begins at this moment can't be known: its key is refused a name. */
+function freeRunId(started: Date, random: BackupOptions["random"], { runs, broken, unfinished }: SourceRuns): string {
+  const taken = new Set([...runs.map((run) => run.run), ...broken, ...unfinished])
+  let id = runId(started, random(4))
+  for (let tries = 1; taken.has(id) && tries < 8; tries++) id = runId(started, random(4))
+  return id
 }
 
 function tooLarge(volumes: number): BackupError {

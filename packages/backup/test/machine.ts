@@ -19,13 +19,15 @@ import { catalogueEntries, fileContent, openRoot, type RunReader, usedRuns } fro
 import { collect, digest, makeArchive, RECOVER_TEXT, signal, type TestArchive } from "../../trust/test/archive.ts"
 import { type BackupOptions, type BackupResult, backup } from "../src/index.ts"
 
-const SOURCE = "docs"
+export const SOURCE = "docs"
 
 export interface Machine {
   readonly archive: TestArchive
   readonly store: Store
   /** Of the store and of the backup process. */
   readonly clock: { now: Date }
+  /** As the backup process has it; run keys are kept, for `content`. */
+  random(count: number): Uint8Array
   backup(store: Store, more?: Partial<BackupOptions>): Promise<BackupResult>
   /** All that `verify` finds. */
   problems(store: Store): Promise<readonly Problem[]>
@@ -74,7 +76,7 @@ export async function makeMachine(source: Source): Promise<Machine> {
     }
   }
   return {
-    ...{ archive, store, clock },
+    ...{ archive, store, clock, random },
     async backup(on, more = {}) {
       const trust = await trusted(on)
       const signer = archive.sources.get(SOURCE)?.signer
