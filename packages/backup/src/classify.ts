@@ -60,7 +60,9 @@ function isUnchanged(entry: SourceEntry, before: CatalogueEntry, identity: reado
     identity.some((name) => attributes.has(name)) &&
     identity.every((name) => before.attributes.get(name) === attributes.get(name)) &&
     !before.attributes.has("error") &&
-    !attributes.has("error")
+    !attributes.has("error") &&
+    // What a stream lacked is found out only by opening it again.
+    !(entry.content?.kind === "stream" && before.attributes.has("lacks"))
   )
 }
 
