@@ -139,7 +139,10 @@ export class Staging {
   async release(path: string, signal: AbortSignal): Promise<void> {
     for (const part of this.parts(path)) {
       this.#drop(part)
-      if (part.stored) await removeObject(this.#bucket, part.key, signal)
+      if (!part.stored) continue
+      await removeObject(this.#bucket, part.key, signal).catch((error: unknown) => {
+        throw placeFault(part.key, error, signal)
+      })
     }
     this.#files.delete(path)
   }

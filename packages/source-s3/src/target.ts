@@ -89,7 +89,8 @@ class S3Target implements Target {
 
   async has(entry: CatalogueEntry, signal: AbortSignal): Promise<boolean> {
     const { bucket } = this.#open()
-    const key = keyOf(entry)
+    // What can have no key is refused before anything is written.
+    keyOf(entry)
     const { allowWeakerEncryption = false, encryption } = this.#options
     if (!allowWeakerEncryption && entry.attributes.has("s3.sse")) {
       this.#encryption ??=
@@ -97,26 +98,29 @@ class S3Target implements Target {
       checkEncryption(entry, await this.#encryption, encryption === undefined ? `s3://${bucket.name}` : "this restore")
     }
     if (!this.#shared) return false
-    const { sdk, client, name } = bucket
-    try {
-      const command = new sdk.HeadObjectCommand({ Bucket: name, Key: fullKey(bucket, key) })
-      const head = await client.send(command, { abortSignal: signal })
-      const alike = head.ContentLength === entry.size && isSame(entry, openedAttributes(head))
-      if (alike && (await this.#digest(entry, signal)) === entry.sha256) return true
-    } catch (error) {
-      if (answerOf(error).status === 404) return false
-      throw placeFault(shown(entry), error, signal)
-    }
+    const there = await this.#look(entry, signal)
+    if (there !== "other") return there === "same"
     if (this.#options.overwrite === true) return false
     throw new BackupError("conflict", `${shown(entry)}: something else with this key is there already`, {
       hint: "nothing was overwritten; restore to another prefix",
     })
   }
 
-  async #digest(entry: CatalogueEntry, signal: AbortSignal): Promise<string> {
-    const digest = createHash("sha256")
-    for await (const piece of this.read(entry, signal)) digest.update(piece)
-    return digest.digest("hex")
+  /** What has the entry's key: nothing, an object with its content, headers and metadata, or another one. */
+  async #look(entry: CatalogueEntry, signal: AbortSignal): Promise<"nothing" | "same" | "other"> {
+    const { bucket } = this.#open()
+    const { sdk, client, name } = bucket
+    try {
+      const command = new sdk.HeadObjectCommand({ Bucket: name, Key: fullKey(bucket, keyOf(entry)) })
+      const head = await client.send(command, { abortSignal: signal })
+      if (head.ContentLength !== entry.size || !isSame(entry, openedAttributes(head))) return "other"
+      const digest = createHash("sha256")
+      for await (const piece of this.#restored(entry, signal)) digest.update(piece)
+      return digest.digest("hex") === entry.sha256 ? "same" : "other"
+    } catch (error) {
+      if (answerOf(error).status === 404) return "nothing"
+      throw placeFault(shown(entry), error, signal)
+    }
   }
 
   async write(entry: CatalogueEntry, offset: number, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
@@ -125,12 +129,13 @@ class S3Target implements Target {
   }
 
   async *read(entry: CatalogueEntry, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
-    const { bucket, staging } = this.#open()
-    if (staging.holds(entry.path)) {
-      for (const part of staging.parts(entry.path)) yield await this.#inTurn(() => staging.fetch(part, signal))
-      return
-    }
-    const reader = new Reader(bucket, { versions: false, tags: false })
+    const { staging } = this.#open()
+    if (!staging.holds(entry.path)) yield* this.#restored(entry, signal)
+    else for (const part of staging.parts(entry.path)) yield await this.#inTurn(() => staging.fetch(part, signal))
+  }
+
+  async *#restored(entry: CatalogueEntry, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+    const reader = new Reader(this.#open().bucket, { versions: false, tags: false })
     const object = { key: keyOf(entry), size: entry.size, modified: 0, storageClass: "" }
     try {
       const { bytes } = await reader.open({ ...object, etag: "", version: "", old: false }, signal)
@@ -145,32 +150,35 @@ class S3Target implements Target {
   }
 
   async commit(entry: CatalogueEntry, signal: AbortSignal): Promise<void> {
+    const { staging } = this.#open()
+    await this.#inTurn(async () => {
+      try {
+        await this.#upload(entry, signal)
+      } catch (error) {
+        // The SDK sends a request again if it was not answered, and then meets what the first one made.
+        const { code, status } = answerOf(error)
+        const perhapsDone = status === 412 || code === "NoSuchUpload"
+        if (!perhapsDone || (await this.#look(entry, signal)) !== "same") throw placeFault(shown(entry), error, signal)
+      }
+      await staging.release(entry.path, signal)
+    })
+    this.#tellLosses(entry)
+  }
+
+  async #upload(entry: CatalogueEntry, signal: AbortSignal): Promise<void> {
     const { bucket, staging } = this.#open()
     const once = this.#options.overwrite === true ? {} : { IfNoneMatch: "*" }
     const headers = { ...uploadHeaders(entry, this.#options.storageClass), ...this.#sse(), ...once }
     const key = fullKey(bucket, keyOf(entry))
-    await this.#inTurn(async () => {
-      const parts = staging.parts(entry.path)
-      const [first] = parts
-      try {
-        if (parts.length > 1)
-          await joinObjects(
-            bucket,
-            key,
-            parts.map((part) => part.key),
-            headers,
-            signal,
-          )
-        else {
-          const body = first === undefined ? Buffer.alloc(0) : await staging.load(first, signal)
-          await putObject(bucket, key, body, entry.sha256 ?? EMPTY, headers, signal)
-        }
-        await staging.release(entry.path, signal)
-      } catch (error) {
-        throw placeFault(shown(entry), error, signal)
-      }
-    })
-    this.#tellLosses(entry)
+    const parts = staging.parts(entry.path)
+    const [first] = parts
+    if (parts.length > 1) {
+      const keys = parts.map((part) => part.key)
+      await joinObjects(bucket, key, keys, headers, signal)
+      return
+    }
+    const body = first === undefined ? Buffer.alloc(0) : await staging.load(first, signal)
+    await putObject(bucket, key, body, entry.sha256 ?? EMPTY, headers, signal)
   }
 
   #sse() {
@@ -192,9 +200,7 @@ class S3Target implements Target {
   async discard(entry: CatalogueEntry): Promise<void> {
     const { staging } = this.#open()
     const { signal } = new AbortController()
-    await this.#inTurn(() => staging.release(entry.path, signal)).catch((error: unknown) => {
-      throw placeFault(shown(entry), error, signal)
-    })
+    await this.#inTurn(() => staging.release(entry.path, signal))
   }
 
   async make({ type, path }: CatalogueEntry): Promise<void> {
@@ -234,6 +240,10 @@ class S3Target implements Target {
 function keyOf(entry: CatalogueEntry): string {
   const { attributes, path } = entry
   const key = attributes.has("s3.old") ? path : (attributes.get("s3.key") ?? path)
+  if (key.startsWith(STAGING))
+    throw new BackupError("refused", `${shown(entry)}: is where restores keep what is not whole; not restored`, {
+      hint: "leave it out: it was left by a restore that was interrupted",
+    })
   if (toByteString(Buffer.from(key, "latin1").toString("utf8")) === key) return key
   throw new BackupError("refused", `${shown(entry)}: its name is not UTF-8, as keys must be; not restored`, {
     hint: "restore it into a directory",

@@ -16,6 +16,8 @@ type Failure =
   | { readonly status: number; readonly code: string }
   | { readonly cutAfter: number }
   | { readonly flipAt: number }
+  /** Carried out, but the connection breaks before the answer. */
+  | { readonly lostReply: true }
 
 export interface Proxy {
   readonly endpoint: string
@@ -54,6 +56,10 @@ export async function startProxy(to: string): Promise<Proxy> {
     }
     const options = { method: asked.method, headers: incoming.headers, path: incoming.url ?? "/" }
     const onward = forward(to, options, (answer) => {
+      if (failure !== null && "lostReply" in failure) {
+        answer.resume().once("end", () => outgoing.destroy())
+        return
+      }
       outgoing.writeHead(answer.statusCode ?? 502, answer.headers)
       if (failure === null) {
         answer.pipe(outgoing)

@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { DeleteObjectCommand } from "@aws-sdk/client-s3"
 import { isFault, toByteString } from "@backup-cloud/format"
+import { makeMachine } from "../../backup/test/machine.ts"
 import { type SourceWorld, sourceContract } from "../../backup/test/source-contract.ts"
 import { noise } from "../../store/test/helpers.ts"
 import { s3Source, shardRanges } from "../src/index.ts"
@@ -115,7 +116,7 @@ test("strange keys are listed and read, in pages", async () => {
   assert.deepEqual(told.toSorted(), keys.map((key) => [toByteString(key), `of ${key}`]).toSorted())
 })
 
-test("older versions are kept on request, apart from the current ones, and never read twice", async () => {
+test("older versions are kept on request, apart from the current ones", async () => {
   const { place, put, client } = await makeBucket({ prefix: "p", versions: true })
   for (const body of ["one", "two", "three"]) await put("p/a", body)
   await put("p/gone", "was here")
@@ -181,6 +182,18 @@ test("a bucket that is not there is an error, an empty one is not", async () => 
   await assert.rejects(readAll(s3Source({ ...place, bucket: "no-such-bucket" })), (error) =>
     isFault(error, "not-found"),
   )
+})
+
+test("an object whose tags could not be read is read again, until they can", async () => {
+  const { place, proxy, put } = await makeBucket()
+  await put("x", "hello", { Tagging: "a=b" })
+  const machine = await makeMachine(s3Source(place))
+  proxy.fail = ({ query }) => (query.has("tagging") ? { status: 403, code: "AccessDenied" } : null)
+  const first = await machine.backup(machine.store)
+  assert.deepEqual([first.outcome, [...first.errors]], ["partial", [["lacks-tags", 1]]])
+  proxy.fail = () => null
+  machine.clock.now = new Date(machine.clock.now.getTime() + 60_000)
+  assert.equal((await machine.backup(machine.store)).outcome, "complete")
 })
 
 test("tags are not asked for where they are not wanted", async () => {

@@ -175,6 +175,24 @@ test("a large object is not overwritten either, and what was put together of it 
   assert.equal((await contentOf(to.place))["large"], "of somebody faster")
 })
 
+test("an upload whose answer was lost is no conflict with itself", async () => {
+  const from = await makeBucket()
+  await from.put("large", LARGE)
+  await from.put("small", "small", { ContentType: "text/x" })
+  const machine = await backedUp(from.place)
+  const to = await makeBucket()
+  const lost = new Set<string>()
+  to.proxy.fail = ({ method, key, query }) => {
+    const creates = method === "POST" ? query.has("uploadId") : method === "PUT" && key === "small"
+    if (!creates || lost.has(key)) return null
+    lost.add(key)
+    return { lostReply: true }
+  }
+  await bring(machine, s3Target(to.place))
+  assert.deepEqual([...lost].toSorted(), ["large", "small"])
+  assert.deepEqual(await keysOf(to), ["large", "small"])
+})
+
 test("an interrupted restore is gone on with, and of something else refused", async () => {
   const { from, machine } = await open()
   const to = await makeBucket({ prefix: "to" })
@@ -228,6 +246,14 @@ test("what was encrypted with a key of KMS does not come to lie with less, unles
   const weak = await makeBucket()
   const target = s3Target({ ...weak.place, encryption: { kind: "AES256" } })
   await assert.rejects(bring(machine, target), refused)
+})
+
+test("no object is restored into the folder that the restore clears", async () => {
+  const from = await makeBucket()
+  await from.put(".backup-cloud-restore-0/x", "left")
+  const machine = await backedUp(from.place)
+  const to = await makeBucket()
+  await assert.rejects(bring(machine, s3Target(to.place)), (error) => isFault(error, "refused"))
 })
 
 test("a directory comes into a bucket, and what is no object is told", async (t) => {
