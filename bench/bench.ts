@@ -1,4 +1,4 @@
-// npm run bench [-- --mib 256 --rounds 3]: backup-cloud beside restic, borg, duplicity and tar | zstd | gpg, on the same data,
+// npm run bench [-- --mib 256 --rounds 3 --data small,text,noise --tools backup-cloud,restic]: backup-cloud beside restic, borg, duplicity and tar | zstd | gpg, on the same data,
 // the tools in turn within each round. Medians, and ratios to restic within this run: single times mean little on a shared
 // machine. A tool that is not installed is named as not measured.
 
@@ -11,7 +11,12 @@ import { makeData } from "./data.ts"
 import { type Measured, measure, median } from "./measure.ts"
 
 const { values } = parseArgs({
-  options: { mib: { type: "string", default: "256" }, rounds: { type: "string", default: "3" } },
+  options: {
+    mib: { type: "string", default: "256" },
+    rounds: { type: "string", default: "3" },
+    data: { type: "string", default: "small,text,noise" },
+    tools: { type: "string", default: "backup-cloud,restic,borg,duplicity,tar|zstd|gpg" },
+  },
 })
 const place = mkdtempSync(join(tmpdir(), "bc-bench-"))
 const own = resolve(import.meta.dirname, "../packages/cli/bin/backup-cloud.js")
@@ -203,12 +208,15 @@ function show(results: Results, stored: ReadonlyMap<string, number>): void {
 
 try {
   const data = makeData(join(place, "data"), Number(values.mib))
+  const named = values.tools.split(",")
   const tools = [backupCloud, restic, borg, duplicity, pipe].filter((tool) => {
+    if (!named.includes(tool.name)) return false
     const there = tool === backupCloud || spawnSync("sh", ["-c", `command -v ${tool.program}`]).status === 0
     if (!there) process.stdout.write(`${tool.name}: not measured, it is not installed\n`)
     return there
   })
   for (const [kind, folder] of Object.entries(data)) {
+    if (!values.data.split(",").includes(kind)) continue
     const results: Results = new Map()
     const stored = new Map<string, number>()
     for (let number = 0; number < Number(values.rounds); number++) {
