@@ -34,8 +34,8 @@ export interface Bucket {
   readonly url: string
 }
 
-/** Times that a request is sent before it counts as failed; the SDK waits longer each time, and learns the pace. */
-const ATTEMPTS = 8
+/** Times that a request is sent before it counts as failed: the SDK waits longer each time, half a minute and more in all. */
+const ATTEMPTS = 10
 
 /** Throws `usage` for a place without a bucket. */
 export function checkPlace({ bucket }: S3Place): void {
@@ -53,7 +53,8 @@ export async function openBucket(place: S3Place): Promise<Bucket> {
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
     maxAttempts: ATTEMPTS,
-    retryMode: "adaptive",
+    // Its adaptive mode falls to a request in two seconds where there were few before, and takes long to recover.
+    retryMode: "standard",
     logger: silent,
     requestHandler: { connectionTimeout: 10_000, socketTimeout: place.requestTimeout ?? 60_000 },
   })
