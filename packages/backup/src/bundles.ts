@@ -86,6 +86,11 @@ export class Bundles {
     return this.#records.splice(0)
   }
 
+  /** After an abort: resolves once nothing is under way any more. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#pending, ...(this.#current?.sealings ?? []).map((sealing) => sealing.settled())])
+  }
+
   #begin(): Open {
     this.#number++
     return { number: this.#number, sealings: this.#open(this.#number), length: 0, tarBytes: 0, members: 0 }

@@ -53,6 +53,8 @@ export class Run {
   readonly #key: string
   readonly #started: Date
   readonly #folder: string
+  /** Ends everything that is under way once the run has failed. */
+  readonly #end = new AbortController()
   readonly #used: Used
   readonly #volumes: Bundles
   readonly #catalogues: Bundles
@@ -73,7 +75,7 @@ export class Run {
   #reached = ""
 
   constructor(options: BackupOptions, earlier: SourceRuns) {
-    this.#o = options
+    this.#o = { ...options, signal: AbortSignal.any([options.signal, this.#end.signal]) }
     this.#earlier = earlier
     this.#limits = options.limits ?? { volumes: MAX_VOLUMES, commits: MAX_NUMBERS }
     this.#started = options.now()
@@ -84,11 +86,11 @@ export class Run {
     this.#used = new Used(this.#id)
     this.#volumes = new Bundles(MAX_TAR, (n) => {
       if (n > this.#limits.volumes) throw tooLarge(this.#limits.volumes)
-      return [openSealing(options, this.#job(names.volume(n), n === 1 || options.proveAll))]
+      return [openSealing(this.#o, this.#job(names.volume(n), n === 1 || options.proveAll))]
     })
     this.#catalogues = new Bundles(CATALOGUE_TAR, (n) => [
-      openSealing(options, this.#job(names.catalogue(n), n === 1 || options.proveAll)),
-      openSealing(options, this.#stateJob(names.catalogue(n))),
+      openSealing(this.#o, this.#job(names.catalogue(n), n === 1 || options.proveAll)),
+      openSealing(this.#o, this.#stateJob(names.catalogue(n))),
     ])
   }
 
@@ -106,6 +108,10 @@ export class Run {
     try {
       return await this.#make(pool)
     } catch (error) {
+      // What is being sealed would wait for more for ever.
+      this.#end.abort(error)
+      await this.#volumes.settled()
+      await this.#catalogues.settled()
       throw this.#describe(error)
     }
   }

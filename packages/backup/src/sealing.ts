@@ -31,10 +31,12 @@ export interface Sealing {
   push(bytes: Uint8Array): Promise<void>
   /** No more comes; resolves once the object is stored. */
   close(): Promise<ObjectRecord>
+  /** Resolves once nothing of it is under way any more, whether it was stored or not. */
+  settled(): Promise<void>
 }
 
 export function openSealing(deps: SealDeps, job: SealJob): Sealing {
-  const feed = new Handoff()
+  const feed = new Handoff(deps.signal)
   const stored = sealAndStore(deps, job, feed)
   stored.catch(() => undefined) // It is seen by `push`, so that a long run ends soon, and by `close`.
   return {
@@ -44,6 +46,9 @@ export function openSealing(deps: SealDeps, job: SealJob): Sealing {
     async close() {
       feed.end()
       return await stored
+    },
+    async settled() {
+      await stored.catch(() => undefined)
     },
   }
 }
