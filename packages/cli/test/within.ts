@@ -23,12 +23,17 @@ export async function within(world: World, who: string, ...args: string[]): Prom
     BACKUP_CLOUD_HOME: `${home}/backup-cloud`,
     BACKUP_CLOUD_CONFIG: `${home}/backup-cloud.yaml`,
   }
-  const host = Object.assign(new EventEmitter(), {
+  const signals = new EventEmitter()
+  const own = {
     ...{ env, stdout, stderr, stdin: { isTTY: false } },
     argv: [process.execPath, "backup-cloud", ...args],
     cwd: () => world.place,
-    getuid: () => process.getuid?.(),
+    on: signals.on.bind(signals),
+    off: signals.off.bind(signals),
+  }
+  // All else is as in this process.
+  const host = new Proxy(process, {
+    get: (target, name): unknown => Reflect.get(name in own ? own : target, name),
   })
-  const status = await run(host as unknown as typeof process)
-  return { status, stdout: stdout.text, stderr: stderr.text }
+  return { status: await run(host), stdout: stdout.text, stderr: stderr.text }
 }
