@@ -2,7 +2,7 @@
 // for, and only then created. Nothing is kept when any step fails: creates are whole or not at all.
 
 import { createHash } from "node:crypto"
-import { BackupError, isFault, type ObjectRecord } from "@backup-cloud/format"
+import { BackupError, type ObjectRecord } from "@backup-cloud/format"
 import type { Certificate, PassphraseOpener, Sealer } from "@backup-cloud/openpgp"
 import { type ArchiveWriter, bodyPieces, spoolFault } from "@backup-cloud/store"
 import { Handoff } from "./handoff.ts"
@@ -75,7 +75,8 @@ async function sealAndStore(deps: SealDeps, job: SealJob, plain: AsyncIterable<U
     }
   } catch (error) {
     signal.throwIfAborted()
-    throw (isFault(error, "unavailable") ? await spoolFault(spool, job.folder + job.name) : null) ?? error
+    const full = !(error instanceof BackupError) || error.fault === "unavailable"
+    throw (full ? await spoolFault(spool, job.folder + job.name) : null) ?? error
   }
   if (plainHash !== null) await proveOpens(deps, job, bodyPieces(spool), plainHash.digest("hex"))
   const sha256 = hash.digest("hex")

@@ -65,3 +65,7 @@ test("sealed by gpg", async () => {
   await using home = await openGpgHome()
   await isTold({ sealer: gpgSealer(home), opener: gpgPassphraseOpener(home) })
 })
+
+test("sealed by OpenPGP.js", async () => {
+  await isTold({})
+})
