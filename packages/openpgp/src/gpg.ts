@@ -140,19 +140,24 @@ async function* piecesOf(stream: Readable): AsyncGenerator<Uint8Array> {
   stream.once("close", () => {
     wake()
   })
-  for (;;) {
-    const piece = waiting.shift()
-    if (piece !== undefined) {
-      yield piece
-      if (waiting.length === 0) stream.resume()
-    } else if (stream.closed) {
-      if (stream.errored !== null) throw stream.errored
-      return
-    } else {
-      await new Promise<void>((resolve) => {
-        wake = resolve
-      })
+  try {
+    for (;;) {
+      const piece = waiting.shift()
+      if (piece !== undefined) {
+        yield piece
+        if (waiting.length === 0) stream.resume()
+      } else if (stream.closed) {
+        if (stream.errored !== null) throw stream.errored
+        return
+      } else {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
     }
+  } finally {
+    // One that is paused and left with what it holds would never close, nor its process count as ended.
+    stream.destroy()
   }
 }
 
