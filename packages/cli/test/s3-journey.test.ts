@@ -17,6 +17,7 @@ import { exitCode } from "@backup-cloud/format"
 import type { IamPolicy } from "@backup-cloud/store"
 import { noise } from "../../store/test/helpers.ts"
 import { type Gate, iamGate } from "../../store/test/iam-gate.ts"
+import { makeUser } from "../../store/test/iam-user.ts"
 import { anybody, type Moto, startMoto } from "../../store/test/moto.ts"
 import { type Ended, fromSources, World } from "./world.ts"
 
@@ -216,9 +217,9 @@ test("s3: each role can do its part with the printed rights, and not with anothe
   const print = async (...args: string[]): Promise<IamPolicy> =>
     JSON.parse(await place.ok("nobody", "--archive", place.url, "policy", "print", "--role", ...args)) as IamPolicy
   const keys = {
-    admin: await makeUser("administrator", await print("administrator")),
-    machine: await makeUser("source", await print("source", "--source", "docs")),
-    oscar: await makeUser("operator", await print("operator")),
+    admin: await userWith("administrator", await print("administrator")),
+    machine: await userWith("source", await print("source", "--source", "docs")),
+    oscar: await userWith("operator", await print("operator")),
   }
   await moto.enforceRights(true)
   try {
@@ -242,25 +243,8 @@ test("s3: each role can do its part with the printed rights, and not with anothe
 })
 
 /** A user of moto's with this policy alone, which the gate enforces as well. */
-async function makeUser(name: string, policy: IamPolicy): Promise<Credentials> {
-  await iam("CreateUser", { UserName: name })
-  // moto takes every condition for one that is not met; the gate judges them.
-  const known = policy.Statement.map(({ Sid, Effect, Action, Resource }) => ({ Sid, Effect, Action, Resource }))
-  const PolicyDocument = JSON.stringify({ ...policy, Statement: known })
-  await iam("PutUserPolicy", { UserName: name, PolicyName: "role", PolicyDocument })
-  const made = await iam("CreateAccessKey", { UserName: name })
-  const field = (tag: string): string => new RegExp(`<${tag}>([^<]+)</${tag}>`).exec(made)?.[1] ?? ""
-  const credentials = { accessKeyId: field("AccessKeyId"), secretAccessKey: field("SecretAccessKey") }
+async function userWith(name: string, policy: IamPolicy): Promise<Credentials> {
+  const credentials = await makeUser(moto, name, policy)
   policies.set(credentials.accessKeyId, policy)
   return credentials
-}
-
-async function iam(action: string, parameters: Record<string, string>): Promise<string> {
-  const authorization =
-    "AWS4-HMAC-SHA256 Credential=anybody/20261123/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0"
-  const body = new URLSearchParams({ Action: action, Version: "2010-05-08", ...parameters })
-  const answer = await fetch(`${moto.endpoint}/`, { method: "POST", headers: { authorization }, body })
-  const text = await answer.text()
-  assert.ok(answer.ok, text)
-  return text
 }

@@ -16,6 +16,7 @@ import { catalogueEntries, openRoot, planRestore, restore } from "../../restore/
 import type { IamPolicy } from "../../store/src/index.ts"
 import { noise, signal } from "../../store/test/helpers.ts"
 import { type Gate, iamGate } from "../../store/test/iam-gate.ts"
+import { makeUser } from "../../store/test/iam-user.ts"
 import { anybody, type Moto, startMoto } from "../../store/test/moto.ts"
 import { type Credentials, s3Source, s3Target } from "../src/index.ts"
 import { readAll } from "./buckets.ts"
@@ -65,15 +66,7 @@ let users = 0
 
 /** Does something as a user of moto's with this policy alone, which the gate enforces as well. */
 async function as<T>(policy: IamPolicy, act: (credentials: Credentials) => Promise<T>): Promise<T> {
-  const UserName = `user-${++users}`
-  await iam("CreateUser", { UserName })
-  // moto takes every condition for one that is not met; the gate judges them.
-  const known = policy.Statement.map(({ Sid, Effect, Action, Resource }) => ({ Sid, Effect, Action, Resource }))
-  const PolicyDocument = JSON.stringify({ ...policy, Statement: known })
-  await iam("PutUserPolicy", { UserName, PolicyName: "role", PolicyDocument })
-  const made = await iam("CreateAccessKey", { UserName })
-  const field = (tag: string): string => new RegExp(`<${tag}>([^<]+)</${tag}>`).exec(made)?.[1] ?? ""
-  const credentials = { accessKeyId: field("AccessKeyId"), secretAccessKey: field("SecretAccessKey") }
+  const credentials = await makeUser(moto, `user-${++users}`, policy)
   granted.set(credentials.accessKeyId, policy)
   await moto.enforceRights(true)
   try {
@@ -81,16 +74,6 @@ async function as<T>(policy: IamPolicy, act: (credentials: Credentials) => Promi
   } finally {
     await moto.enforceRights(false)
   }
-}
-
-async function iam(action: string, parameters: Record<string, string>): Promise<string> {
-  const authorization =
-    "AWS4-HMAC-SHA256 Credential=anybody/20261123/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0"
-  const body = new URLSearchParams({ Action: action, Version: "2010-05-08", ...parameters })
-  const answer = await fetch(`${moto.endpoint}/`, { method: "POST", headers: { authorization }, body })
-  const text = await answer.text()
-  assert.ok(answer.ok, text)
-  return text
 }
 
 const source = (credentials: Credentials, prefix = "uploads") =>
