@@ -1,8 +1,14 @@
-// What the main thread and its workers say to each other. Content lies in slots, memory that all workers share and the main
-// thread gives out by number, and never looks at; frames are transferred.
+// What the main thread and its workers say to each other. Content lies in slots, memory that all threads share and the main
+// thread gives out by number; frames take the place of the content that they were made of.
 
 /** Bytes of a slot: twice the longest chunk, so that a tail that was carried over leaves room to read. */
 export const SLOT = 8_388_608
+
+/**
+ * Where content begins in a slot. A frame may be longer than what it was made of, by its tar headers and its own; those of a
+ * slot full of incompressible chunks fit in here.
+ */
+export const HEAD = 65_536
 
 /**
  * Where bytes of streams begin in a slot: before them is room for what is left of the piece before, and behind them as much
@@ -62,11 +68,11 @@ export interface Piece {
   readonly last: boolean
 }
 
-/** A zstd frame of whole tar members: the chunks `first` to `first + count - 1` of those that were to be packed. */
+/** A zstd frame of whole tar members: the next `count` of the chunks that were to be packed. */
 export interface Frame {
-  readonly bytes: Uint8Array<ArrayBuffer>
+  /** Where it lies in the slot; or the frame itself, if there was no room for it. */
+  readonly place: { readonly start: number; readonly end: number } | Uint8Array<ArrayBuffer>
   readonly tarBytes: number
-  readonly first: number
   readonly count: number
 }
 

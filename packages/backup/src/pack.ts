@@ -1,5 +1,6 @@
 // Chunks as zstd frames of whole tar members, inside a worker thread. A frame is closed at about 1 MiB, so that a volume
-// can be filled to within about 1% and frames can be compressed side by side.
+// can be filled to within about 1% and frames can be compressed side by side. A frame is put where the chunks were that it
+// was made of: memory that a thread gives to another in buffers costs each of them collections of its whole heap.
 
 import { compressFrameSync, memberSize, release, writeHeader } from "@backup-cloud/format"
 import type { Chunks, Frame } from "./messages.ts"
@@ -8,9 +9,13 @@ const FRAME = 1_048_576
 
 let scratch = Buffer.alloc(0)
 
-/** The frames of these chunks, in order. @param source the slot that they lie in */
-export function pack(source: Buffer, { ids, offsets, lengths }: Chunks): Frame[] {
+/**
+ * The frames of these chunks, in order.
+ * @param slot that the chunks lie in, in order; it holds the frames afterwards
+ */
+export function pack(slot: Buffer, { ids, offsets, lengths }: Chunks): Frame[] {
   const frames: Frame[] = []
+  let free = 0
   for (let first = 0; first < ids.length; ) {
     let next = first
     let tarBytes = 0
@@ -24,22 +29,23 @@ export function pack(source: Buffer, { ids, offsets, lengths }: Chunks): Frame[]
       const length = lengths[i] ?? 0
       const offset = offsets[i] ?? 0
       writeHeader(scratch, at, ids[i] ?? "", length)
-      source.copy(scratch, at + 512, offset, offset + length)
+      slot.copy(scratch, at + 512, offset, offset + length)
       scratch.fill(0, at + 512 + length, at + memberSize(length))
       at += memberSize(length)
     }
-    const compressed = compressFrameSync(scratch.subarray(0, tarBytes))
-    const bytes = owned(compressed)
-    frames.push({ bytes, tarBytes, first, count: next - first })
+    const frame = compressFrameSync(scratch.subarray(0, tarBytes))
+    const end = free + frame.length
+    const fits = end <= (offsets[next] ?? slot.length)
+    frames.push({
+      place: fits ? { start: free, end } : Uint8Array.from(frame),
+      tarBytes,
+      count: next - first,
+    })
+    // `fill` copies as C does; `copy` goes word by word where memory is shared.
+    if (fits) slot.fill(frame, free, end)
+    if (fits) free = end
+    release(frame.buffer)
     first = next
   }
   return frames
-}
-
-/** The bytes in a buffer of their own, which can be handed to another thread; copied if most of it would be unused. */
-function owned(bytes: Buffer<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  if (bytes.buffer.byteLength < 2 * bytes.length) return bytes
-  const copy = new Uint8Array(bytes)
-  release(bytes.buffer)
-  return copy
 }

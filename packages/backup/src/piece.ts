@@ -2,7 +2,7 @@
 
 import { createHmac, type KeyObject } from "node:crypto"
 import { contentRule, cutEnd } from "./cut.ts"
-import type { FileEnd, FilePart, Piece } from "./messages.ts"
+import { type FileEnd, type FilePart, HEAD, type Piece } from "./messages.ts"
 
 /** Memory for one piece. */
 export interface Slot {
@@ -20,7 +20,7 @@ export interface Naming {
 export class PieceBuilder {
   readonly bytes: Buffer
   readonly #slot: number
-  used = 0
+  used = HEAD
   #ids: string[] = []
   #offsets: number[] = []
   #lengths: number[] = []

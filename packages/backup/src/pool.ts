@@ -1,6 +1,7 @@
 // The worker threads, seen from the main thread: scans and packs as plain promises and iterations.
 
 import { Worker } from "node:worker_threads"
+import type { Bundled } from "./bundles.ts"
 import {
   type Chunks,
   type FileToRead,
@@ -15,9 +16,13 @@ import {
 import type { Slot } from "./piece.ts"
 
 /** Pieces in memory, wherever they are on their way. */
-const SLOTS = 6
+const SLOTS = 8
 /** Slots that one scan may fill ahead of whoever takes its pieces. */
-const AHEAD = 2
+const AHEAD = 3
+
+/** How long a worker is busy with each, beside the other. */
+const READING = 3
+const PACKING = 1
 
 interface Job {
   receive(message: FromWorker): void
@@ -60,11 +65,11 @@ export class Pool implements AsyncDisposable {
   }
 
   /**
-   * Starts to read at once; the pieces come in order, at most two ahead of the caller. Each is in a slot, which `pack`
-   * frees; one left in the middle keeps its slots until the pool is closed.
+   * Starts to read at once; the pieces come in order, at most two ahead of the caller. Each is in a slot, which its
+   * taker frees; one left in the middle keeps its slots until the pool is closed.
    */
   scan(files: readonly FileToRead[]): AsyncGenerator<Piece, void, undefined> {
-    const { job, worker } = this.#start()
+    const { job, worker } = this.#start(READING)
     const ready: Piece[] = []
     const failures: unknown[] = []
     let wake: (() => void) | null = null
@@ -78,7 +83,7 @@ export class Pool implements AsyncDisposable {
         // After its last piece a scan touches none of the others any more.
         const unused = message.piece.last ? (given ?? []) : []
         if (message.piece.last) given = null
-        for (const slot of unused) this.#free(slot)
+        for (const slot of unused) this.free(slot)
       }
       wake?.()
     }
@@ -97,7 +102,7 @@ export class Pool implements AsyncDisposable {
     }
     for (let i = 0; i < AHEAD; i++) more()
     const finish = (): void => {
-      this.#end(job, worker)
+      this.#end(job, worker, READING)
       this.#post(worker, { type: "cancel", job })
     }
     return (async function* () {
@@ -136,7 +141,7 @@ export class Pool implements AsyncDisposable {
 
   /** Cuts streams that are put into slots; one after the other, the pieces in the same order. Whoever opens it ends it. */
   cutting(): Cutting {
-    const { job, worker } = this.#start()
+    const { job, worker } = this.#start(READING)
     const waiting: PromiseWithResolvers<Piece>[] = []
     const fail = (error: unknown): void => {
       for (const each of waiting.splice(0)) each.reject(asError(error))
@@ -156,20 +161,18 @@ export class Pool implements AsyncDisposable {
         return await piece.promise
       },
       end: () => {
-        this.#end(job, worker)
+        this.#end(job, worker, READING)
         this.#post(worker, { type: "cancel", job })
       },
     }
   }
 
-  /** Packs chunks into frames, and frees their slot. */
-  async pack(chunks: Chunks): Promise<readonly Frame[]> {
-    if (chunks.ids.length === 0) {
-      this.#free(chunks.slot)
-      return []
-    }
-    const { job, worker } = this.#start()
+  /** Packs chunks into frames. They lie in the chunks' slot, which whoever has used them frees. */
+  async pack(chunks: Chunks): Promise<readonly Bundled[]> {
+    if (chunks.ids.length === 0) return []
+    const { job, worker } = this.#start(PACKING)
     const frames = Promise.withResolvers<readonly Frame[]>()
+    const memory = this.#memory[chunks.slot] as SharedArrayBuffer
     const fail = (error: unknown): void => {
       frames.reject(asError(error))
     }
@@ -182,26 +185,35 @@ export class Pool implements AsyncDisposable {
     })
     this.#post(worker, { type: "pack", job, chunks })
     try {
-      return await frames.promise
+      return (await frames.promise).map(({ place, tarBytes, count }) => ({
+        bytes: place instanceof Uint8Array ? place : Buffer.from(memory, place.start, place.end - place.start),
+        tarBytes,
+        count,
+      }))
     } finally {
-      this.#end(job, worker)
-      this.#free(chunks.slot)
+      this.#end(job, worker, PACKING)
     }
+  }
+
+  /** Gives the slot of a piece back. */
+  free(slot: number): void {
+    this.#slots.push(slot)
+    this.#grant()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#workers.map((worker) => worker.terminate()))
   }
 
-  #start(): { job: number; worker: number } {
+  #start(load: number): { job: number; worker: number } {
     const worker = this.#load.indexOf(Math.min(...this.#load))
-    this.#load[worker] = (this.#load[worker] ?? 0) + 1
+    this.#load[worker] = (this.#load[worker] ?? 0) + load
     return { job: this.#next++, worker }
   }
 
-  #end(job: number, worker: number): void {
+  #end(job: number, worker: number, load: number): void {
     this.#jobs.delete(job)
-    this.#load[worker] = (this.#load[worker] ?? 1) - 1
+    this.#load[worker] = (this.#load[worker] ?? load) - load
   }
 
   #post(worker: number, message: ToWorker): void {
@@ -210,11 +222,6 @@ export class Pool implements AsyncDisposable {
 
   #want(give: (slot: number) => boolean): void {
     this.#wanting.push(give)
-    this.#grant()
-  }
-
-  #free(slot: number): void {
-    this.#slots.push(slot)
     this.#grant()
   }
 

@@ -1,12 +1,12 @@
 // From jobs to placed chunks: workers read, cut and name; here it is decided which chunks are new; workers pack those.
 // Everything stays in the order of the jobs, and a few pieces are under way at any time.
 
-import { type ChunkRef, inOrder, release } from "@backup-cloud/format"
-import type { Bundles } from "./bundles.ts"
+import { type ChunkRef, inOrder } from "@backup-cloud/format"
+import type { Bundled, Bundles } from "./bundles.ts"
 import type { Known } from "./chunk-index.ts"
 import type { Job } from "./classify.ts"
 import { feed } from "./feed.ts"
-import type { FileEnd, Frame, Piece } from "./messages.ts"
+import type { FileEnd, Piece } from "./messages.ts"
 import type { Pool } from "./pool.ts"
 
 /** Jobs that are being scanned ahead, and pieces that are being packed. */
@@ -28,7 +28,7 @@ interface Packed {
   readonly piece: Piece | null
   /** For each chunk of the piece: its position among the new ones, or -1 if it is known or being packed. */
   readonly fresh: Int32Array
-  readonly frames: readonly Frame[]
+  readonly frames: readonly Bundled[]
 }
 
 /** A file or stream whose content lies in volumes. */
@@ -66,10 +66,10 @@ export async function* place(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGen
     const volumes: number[] = []
     for (const frame of frames) {
       const volume = await deps.bundles.add(frame)
-      release(frame.bytes.buffer)
       for (let i = 0; i < frame.count; i++) volumes.push(volume)
     }
     if (piece !== null) {
+      deps.pool.free(piece.slot)
       assign(deps, piece, fresh, volumes, files)
       deps.onPlaced(piece.lengths.reduce((sum, length) => sum + length, 0))
     }

@@ -92,9 +92,9 @@ class Reading {
 
   /** Goes on in the next piece. */
   goOn(piece: PieceBuilder, tail: Buffer): void {
-    piece.used = tail.copy(piece.bytes)
-    this.#base = 0
-    this.#uncut = 0
+    this.#base = piece.used
+    this.#uncut = piece.used
+    piece.used += tail.copy(piece.bytes, piece.used)
     this.#pieces++
   }
 

@@ -19,8 +19,8 @@ const granted = new Map<number, { readonly slots: number[]; wake: () => void }>(
 const cutters = new Map<number, StreamCutter>()
 let turn = Promise.resolve()
 
-function say(message: FromWorker, transfer: ArrayBuffer[] = []): void {
-  port.postMessage(message, transfer)
+function say(message: FromWorker): void {
+  port.postMessage(message)
 }
 
 async function runScan(job: number, files: readonly FileToRead[]): Promise<void> {
@@ -88,10 +88,7 @@ port.on("message", (message: ToWorker) => {
       answer(message.job, () => {
         const { chunks } = message
         const frames = pack(slots[chunks.slot] as Buffer, chunks)
-        say(
-          { type: "packed", job: message.job, frames },
-          frames.map((frame) => frame.bytes.buffer),
-        )
+        say({ type: "packed", job: message.job, frames })
       })
       return
   }

@@ -53,8 +53,9 @@ function newLength(bytes: Uint8Array, at: number): { size: number; length: numbe
   if (first >= 224 && first < 255) return { size: 1, length: 2 ** (first & 31), partial: true }
   const size = first === 255 ? 5 : 2
   if (bytes.length < at + size) return null
-  const view = new DataView(bytes.buffer, bytes.byteOffset + at, size)
-  const length = size === 2 ? view.getUint16(0) - 0xc000 + 192 : view.getUint32(1)
+  let length = size === 2 ? first - 192 : 0
+  for (let i = 1; i < size; i++) length = length * 256 + (bytes[at + i] ?? 0)
+  if (size === 2) length += 192
   return { size, length, partial: false }
 }
 
@@ -236,11 +237,11 @@ async function* dataPacket(
         continue
       }
       if (!partial) throw new BackupError("tampered", `${object}: has bytes after its end`)
-      // A length has up to five bytes, which may lie in several pieces.
-      const bytes: Uint8Array = Buffer.concat([split, piece.subarray(at, at + 5)])
-      const length = newLength(bytes, 0)
+      // A length has up to five bytes, which may lie in several pieces; gpg writes one every 8 KiB.
+      const joined: Uint8Array | null = split.length === 0 ? null : Buffer.concat([split, piece.subarray(at, at + 5)])
+      const length = joined === null ? newLength(piece, at) : newLength(joined, 0)
       if (length === null) {
-        split = bytes
+        split = joined ?? Uint8Array.from(piece.subarray(at))
         break
       }
       at += length.size - split.length
