@@ -27,8 +27,8 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
   })
   let stored = 0
   for (let before: Run | null = null; ; ) {
-    const run = new Run(options, await options.earlier())
-    const result = await run.make(pool)
+    const run = new Run({ ...options, pool }, await options.earlier())
+    const result = await run.make()
     stored += result.stored
     if (!run.isFull || options.stop.aborted) return { ...result, stored }
     if (before !== null && run.reached <= before.reached) throw noProgress(result.run)

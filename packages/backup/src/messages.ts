@@ -1,6 +1,9 @@
 // What the main thread and its workers say to each other. Content lies in slots, memory that all threads share and the main
 // thread gives out by number; frames take the place of the content that they were made of.
 
+import { BackupError, type Fault } from "@backup-cloud/format"
+import type { SealedTo } from "@backup-cloud/openpgp"
+
 /** Bytes of a slot: twice the longest chunk, so that a tail that was carried over leaves room to read. */
 export const SLOT = 8_388_608
 
@@ -76,6 +79,14 @@ export interface Frame {
   readonly count: number
 }
 
+/** Of a whole object. */
+export interface Digest {
+  /** Bytes. */
+  readonly length: number
+  /** Hex. */
+  readonly sha256: string
+}
+
 export interface WorkerSetup {
   /** 32 bytes. */
   readonly chunkKey: Uint8Array
@@ -105,8 +116,33 @@ export type ToWorker =
       readonly last: boolean
     }
   | { readonly type: "pack"; readonly job: number; readonly chunks: Chunks }
+  /** A sealed message in a file to read, check and hash. @param fd open until the answer has come */
+  | { readonly type: "digest"; readonly job: number; readonly fd: number; readonly to: SealedTo }
 
 export type FromWorker =
   | { readonly type: "piece"; readonly job: number; readonly piece: Piece }
   | { readonly type: "packed"; readonly job: number; readonly frames: readonly Frame[] }
+  | { readonly type: "digested"; readonly job: number; readonly digest: Digest }
   | { readonly type: "failed"; readonly job: number; readonly error: unknown }
+
+/** An error as another thread can have it, which gets no more than text of it otherwise. */
+interface SentFault {
+  readonly fault: Fault
+  readonly message: string
+  readonly hint: string | undefined
+}
+
+/** To be given to `receivedError` by the other thread. */
+export function sentError(error: unknown): unknown {
+  if (!(error instanceof BackupError)) return error
+  return { fault: error.fault, message: error.message, hint: error.hint } satisfies SentFault
+}
+
+export function receivedError(sent: unknown): Error {
+  if (sent instanceof Error) return sent
+  if (typeof sent !== "object" || sent === null || !("fault" in sent)) {
+    return new Error("a worker thread failed", { cause: sent })
+  }
+  const { fault, message, hint } = sent as SentFault
+  return new BackupError(fault, message, hint === undefined ? {} : { hint })
+}

@@ -1,13 +1,17 @@
 // The worker threads, seen from the main thread: scans and packs as plain promises and iterations.
 
+import type { FileHandle } from "node:fs/promises"
 import { Worker } from "node:worker_threads"
+import type { SealedTo } from "@backup-cloud/openpgp"
 import type { Bundled } from "./bundles.ts"
 import {
   type Chunks,
+  type Digest,
   type FileToRead,
   type Frame,
   type FromWorker,
   type Piece,
+  receivedError,
   SLOT,
   type StreamPart,
   type ToWorker,
@@ -22,6 +26,7 @@ const AHEAD = 3
 
 /** How long a worker is busy with each, beside the other. */
 const READING = 3
+/** Packing a piece, or the digest of a volume. */
 const PACKING = 1
 
 interface Job {
@@ -144,7 +149,7 @@ export class Pool implements AsyncDisposable {
     const { job, worker } = this.#start(READING)
     const waiting: PromiseWithResolvers<Piece>[] = []
     const fail = (error: unknown): void => {
-      for (const each of waiting.splice(0)) each.reject(asError(error))
+      for (const each of waiting.splice(0)) each.reject(receivedError(error))
     }
     this.#jobs.set(job, {
       receive: (message) => {
@@ -174,7 +179,7 @@ export class Pool implements AsyncDisposable {
     const frames = Promise.withResolvers<readonly Frame[]>()
     const memory = this.#memory[chunks.slot] as SharedArrayBuffer
     const fail = (error: unknown): void => {
-      frames.reject(asError(error))
+      frames.reject(receivedError(error))
     }
     this.#jobs.set(job, {
       receive: (message) => {
@@ -199,6 +204,27 @@ export class Pool implements AsyncDisposable {
   free(slot: number): void {
     this.#slots.push(slot)
     this.#grant()
+  }
+
+  /** Length and SHA-256 of a sealed message in a file, which is read whole; throws as `checkSealed`. */
+  async digest(file: FileHandle, to: SealedTo): Promise<Digest> {
+    const { job, worker } = this.#start(PACKING)
+    const digest = Promise.withResolvers<Digest>()
+    this.#jobs.set(job, {
+      receive: (message) => {
+        if (message.type === "digested") digest.resolve(message.digest)
+        else if (message.type === "failed") digest.reject(receivedError(message.error))
+      },
+      fail: (error) => {
+        digest.reject(receivedError(error))
+      },
+    })
+    this.#post(worker, { type: "digest", job, fd: file.fd, to })
+    try {
+      return await digest.promise
+    } finally {
+      this.#end(job, worker, PACKING)
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -233,8 +259,4 @@ export class Pool implements AsyncDisposable {
       if (!give(slot)) this.#slots.push(slot)
     }
   }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error("a worker thread failed", { cause: error })
 }

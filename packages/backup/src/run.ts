@@ -46,7 +46,7 @@ import { openSealing, type SealJob, sealWhole } from "./sealing.ts"
 import { Used } from "./used.ts"
 
 export class Run {
-  readonly #o: BackupOptions
+  readonly #o: BackupOptions & { readonly pool: Pool }
   readonly #earlier: SourceRuns
   readonly #limits: Limits
   readonly #id: string
@@ -74,7 +74,7 @@ export class Run {
   #full = false
   #reached = ""
 
-  constructor(options: BackupOptions, earlier: SourceRuns) {
+  constructor(options: BackupOptions & { readonly pool: Pool }, earlier: SourceRuns) {
     this.#o = { ...options, signal: AbortSignal.any([options.signal, this.#end.signal]) }
     this.#earlier = earlier
     this.#limits = options.limits ?? { volumes: MAX_VOLUMES, commits: MAX_NUMBERS }
@@ -104,9 +104,9 @@ export class Run {
     return this.#reached
   }
 
-  async make(pool: Pool): Promise<BackupResult> {
+  async make(): Promise<BackupResult> {
     try {
-      return await this.#make(pool)
+      return await this.#make()
     } catch (error) {
       // What is being sealed would wait for more for ever.
       this.#end.abort(error)
@@ -116,7 +116,7 @@ export class Run {
     }
   }
 
-  async #make(pool: Pool): Promise<BackupResult> {
+  async #make(): Promise<BackupResult> {
     const { signal, onEvent } = this.#o
     const { states, reuse, known, texts } = await lookBack({
       ...this.#o,
@@ -145,7 +145,7 @@ export class Run {
       this.#placed += bytes
       this.#tell()
     }
-    const deps = { pool, known, bundles: this.#volumes, run: this.#id, onPlaced, signal }
+    const deps = { pool: this.#o.pool, known, bundles: this.#volumes, run: this.#id, onPlaced, signal }
     const room = new Room(this.#limits.volumes, () => this.#volumes.count)
     const outcome = await this.#keep(place(deps, room.within(jobs)), room, catalogue)
     for (const listing of listings) await listing.close()

@@ -3,14 +3,16 @@
 
 import { createHash } from "node:crypto"
 import { BackupError, type ObjectRecord } from "@backup-cloud/format"
-import type { Certificate, PassphraseOpener, Sealer } from "@backup-cloud/openpgp"
+import type { Certificate, PassphraseOpener, SealedTo, Sealer } from "@backup-cloud/openpgp"
 import { type ArchiveWriter, bodyPieces, spoolFault } from "@backup-cloud/store"
 import { Handoff } from "./handoff.ts"
+import type { Pool } from "./pool.ts"
 
 export interface SealDeps {
   readonly sealer: Sealer
   readonly opener: PassphraseOpener
   readonly writer: ArchiveWriter
+  readonly pool: Pool
   readonly signal: AbortSignal
 }
 
@@ -64,22 +66,19 @@ async function sealAndStore(deps: SealDeps, job: SealJob, plain: AsyncIterable<U
   const { sealer, writer, signal } = deps
   await using spool = await writer.spool(signal)
   const plainHash = job.prove ? createHash("sha256") : null
-  const hash = createHash("sha256")
-  let length = 0
   const to = { certificates: job.certificates, passphrase: job.passphrase }
   const input = plainHash === null ? plain : tee(plain, plainHash)
+  let sealedTo: SealedTo
   try {
-    for await (const piece of sealer.seal(input, to, signal, spool.file)) {
-      length += piece.length
-      hash.update(piece)
-    }
+    sealedTo = await sealer.sealInto(spool.file, input, to, signal)
   } catch (error) {
     signal.throwIfAborted()
     const full = !(error instanceof BackupError) || error.fault === "unavailable"
     throw (full ? await spoolFault(spool, job.folder + job.name) : null) ?? error
   }
   if (plainHash !== null) await proveOpens(deps, job, bodyPieces(spool), plainHash.digest("hex"))
-  const sha256 = hash.digest("hex")
+  const { length, sha256 } = await deps.pool.digest(spool.file, sealedTo)
+  signal.throwIfAborted()
   await writer.create(job.folder + job.name, spool, sha256, signal)
   return { name: job.name, length, sha256 }
 }

@@ -1,11 +1,12 @@
-// The worker thread: scans files and packs chunks as it is told. Between pieces it listens, so that packing goes on while
+// The worker thread: scans files, packs chunks and looks over sealed objects as it is told. Between pieces it listens, so that packing goes on while
 // a scan waits for a slot.
 
-import { createSecretKey } from "node:crypto"
+import { createHash, createSecretKey } from "node:crypto"
+import { readSync } from "node:fs"
 import { parentPort, workerData } from "node:worker_threads"
+import { checkSealed, type SealedTo } from "@backup-cloud/openpgp"
 import { StreamCutter } from "./cut-stream.ts"
-import type { FileToRead, FromWorker, ToWorker, WorkerSetup } from "./messages.ts"
-
+import { type FileToRead, type FromWorker, sentError, type ToWorker, type WorkerSetup } from "./messages.ts"
 import { pack } from "./pack.ts"
 import { scan } from "./scan.ts"
 
@@ -21,6 +22,11 @@ let turn = Promise.resolve()
 
 function say(message: FromWorker): void {
   port.postMessage(message)
+}
+
+/** Lets messages in: a piece takes milliseconds, and packing must not wait for the whole file. */
+async function pause(): Promise<void> {
+  await new Promise<void>((resolve) => setImmediate(resolve))
 }
 
 async function runScan(job: number, files: readonly FileToRead[]): Promise<void> {
@@ -42,11 +48,10 @@ async function runScan(job: number, files: readonly FileToRead[]): Promise<void>
       const { value: piece } = pieces.next()
       if (piece === undefined) return
       say({ type: "piece", job, piece })
-      // Lets messages in: a piece takes milliseconds, and packing must not wait for the whole file.
-      await new Promise<void>((resolve) => setImmediate(resolve))
+      await pause()
     }
   } catch (error) {
-    say({ type: "failed", job, error })
+    say({ type: "failed", job, error: sentError(error) })
   } finally {
     granted.delete(job)
   }
@@ -56,7 +61,35 @@ function answer(job: number, work: () => void): void {
   try {
     work()
   } catch (error) {
-    say({ type: "failed", job, error })
+    say({ type: "failed", job, error: sentError(error) })
+  }
+}
+
+/** Bytes of a file that are read at once. */
+const READ = 1 << 20
+
+async function* contentOf(fd: number): AsyncGenerator<Uint8Array, void, undefined> {
+  const buffer = Buffer.allocUnsafeSlow(READ)
+  for (let at = 0; ; ) {
+    const count = readSync(fd, buffer, 0, READ, at)
+    if (count === 0) return
+    at += count
+    yield buffer.subarray(0, count)
+    await pause()
+  }
+}
+
+async function digest(job: number, fd: number, to: SealedTo): Promise<void> {
+  try {
+    const hash = createHash("sha256")
+    let length = 0
+    for await (const piece of checkSealed(contentOf(fd), to)) {
+      hash.update(piece)
+      length += piece.length
+    }
+    say({ type: "digested", job, digest: { length, sha256: hash.digest("hex") } })
+  } catch (error) {
+    say({ type: "failed", job, error: sentError(error) })
   }
 }
 
@@ -83,6 +116,9 @@ port.on("message", (message: ToWorker) => {
         const slot = { number: message.slot, bytes: slots[message.slot] as Buffer }
         say({ type: "piece", job: message.job, piece: cutter.cut(slot, message.parts, message.last) })
       })
+      return
+    case "digest":
+      void digest(message.job, message.fd, message.to)
       return
     case "pack":
       answer(message.job, () => {

@@ -6,6 +6,7 @@
 // counts; `unavailable` when the program or card cannot be used (hint: what to do); `usage` for arguments.
 
 import type { FileHandle } from "node:fs/promises"
+import type { SealedTo } from "./sealed.ts"
 
 /** One certificate, alone in its file. */
 export interface Certificate {
@@ -28,9 +29,13 @@ export interface Sealer {
    * The sealed message of `plain`, in pieces. The packet tags of the output are checked before the first piece leaves.
    * The message is whole only when the iteration ends without a throw. A piece of `plain` was taken, and may be used
    * again, when the next is asked for; the same holds for the pieces that come out.
-   * @param spool an empty file, open for reading and writing, in which the message is left as well
    */
-  seal(plain: AsyncIterable<Uint8Array>, to: SealTo, signal: AbortSignal, spool?: FileHandle): AsyncIterable<Uint8Array>
+  seal(plain: AsyncIterable<Uint8Array>, to: SealTo, signal: AbortSignal): AsyncIterable<Uint8Array>
+  /**
+   * The same into an empty file, open for writing. Whoever reads the message from it has it checked there by `checkSealed`,
+   * with what this resolves to.
+   */
+  sealInto(spool: FileHandle, plain: AsyncIterable<Uint8Array>, to: SealTo, signal: AbortSignal): Promise<SealedTo>
 }
 
 export interface Signer {

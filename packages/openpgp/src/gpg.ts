@@ -62,6 +62,7 @@ const fixedOptions = [
 /** The output in pieces; the last thing it does is `judge`. */
 export async function* runGpg(home: GpgHome, run: GpgRun, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   signal.throwIfAborted()
+  if (run.agent === true) home.agent = true
   const extra = run.extra ?? []
   const args = [
     ...fixedOptions,

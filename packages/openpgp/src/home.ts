@@ -14,6 +14,8 @@ export interface GpgHome extends AsyncDisposable {
   readonly path: string | null
   readonly program: string
   readonly temporary: boolean
+  /** Set by whatever starts an agent for it, which is then ended with it. */
+  agent: boolean
 }
 
 /** The agent's socket lies in the home, and a socket's path has at most 107 bytes. */
@@ -33,9 +35,11 @@ function endAgents(program: string, path: string, ...args: string[]): Promise<vo
   })
 }
 
-async function removeHome(program: string, path: string): Promise<void> {
-  await endAgents(program, path, "--kill", "all")
-  await endAgents(program, path, "--remove-socketdir")
+async function removeHome(program: string, path: string, agent: boolean): Promise<void> {
+  if (agent) {
+    await endAgents(program, path, "--kill", "gpg-agent") // and with it what it has started
+    await endAgents(program, path, "--remove-socketdir")
+  }
   // An agent that is just ending may still remove its sockets.
   await rm(path, { recursive: true, force: true, maxRetries: 10 })
 }
@@ -55,16 +59,18 @@ export async function openGpgHome(options: { program?: string; parent?: string }
       hint: "choose a temporary folder with a short path, such as /tmp",
     })
   }
-  for (const left of await leftHomes(parent)) await removeHome(program, left).catch(() => {})
+  for (const left of await leftHomes(parent)) await removeHome(program, left, true).catch(() => {})
   const path = await newHome(prefix)
-  return {
+  const home: GpgHome = {
     path,
     program,
     temporary: true,
+    agent: false,
     async [Symbol.asyncDispose]() {
-      await removeHome(program, path)
+      await removeHome(program, path, home.agent)
     },
   }
+  return home
 }
 
 async function newHome(prefix: string): Promise<string> {
@@ -84,5 +90,5 @@ async function newHome(prefix: string): Promise<string> {
 
 /** A person's own keyring. @param path as GNUPGHOME; `null` for what gpg finds by itself */
 export function personalHome(path: string | null): GpgHome {
-  return { path, program: "gpg", temporary: false, async [Symbol.asyncDispose]() {} }
+  return { path, program: "gpg", temporary: false, agent: false, async [Symbol.asyncDispose]() {} }
 }

@@ -1,7 +1,9 @@
-// What every door shares and no door opens: the interfaces, GnuPG homes, and the look at packet headers. The doors
+// What every door shares and no door opens: the interfaces, GnuPG homes, and the look at packet headers and at
+// sealed messages from outside. The doors
 // themselves are the subpaths `seal`, `sign`, `verify`, `open-passphrase`, `open-private` and `keygen`, so that a
 // package can be limited to some of them.
 
 export type * from "./doors.ts"
 export { type GpgHome, openGpgHome, personalHome } from "./home.ts"
 export { checkSignatureFile, leadingPkesks, type Packet, walkPackets } from "./packets.ts"
+export { checkSealed, type SealedTo } from "./sealed.ts"

@@ -3,16 +3,15 @@
 // order, in the one accepted form; that it opens is for the caller to try (`open-passphrase`).
 
 import { randomBytes } from "node:crypto"
-import type { FileHandle } from "node:fs/promises"
 import { ReadableStream } from "node:stream/web"
 import { BackupError } from "@backup-cloud/format"
 import type { PublicKey } from "openpgp"
 import type { Sealer, SealTo } from "./doors.ts"
-import { all, type Ending, EXTRA, has, runGpg } from "./gpg.ts"
+import { all, type Ending, EXTRA, type GpgRun, has, runGpg } from "./gpg.ts"
 import type { GpgHome } from "./home.ts"
 import { type Library, library, policy } from "./js.ts"
-import { type SealedParts, splitSealed, TAG } from "./packets.ts"
 import { passphraseBytes } from "./passphrase.ts"
+import { checkSealed, type SealedTo } from "./sealed.ts"
 import { type Structure, structureOf } from "./structure.ts"
 
 /** Certificates whose form was looked at, by identity: a backup seals to the same ones each time. */
@@ -33,54 +32,8 @@ function recipients(to: SealTo, known: Known): readonly Structure[] {
   return structures
 }
 
-/** Throws unless the key packets are those asked for: a defect of the program that made them, so `unavailable`. */
-function checkKeys(keys: SealedParts["keys"], to: readonly Structure[], passphrase: boolean): void {
-  const fail = (why: string): never => {
-    throw new BackupError("unavailable", `the sealed message is not as asked for: ${why}`, {
-      hint: "this version of the OpenPGP program cannot be used; nothing was stored",
-    })
-  }
-  const pkesks = keys.filter((key) => key.tag === TAG.pkesk)
-  const skesks = keys.filter((key) => key.tag === TAG.skesk)
-  if (pkesks.length !== to.length || skesks.length !== (passphrase ? 1 : 0)) fail("its key packets")
-  for (const [i, packet] of pkesks.entries()) {
-    const keyId = Buffer.from(packet.body.subarray(1, 9)).toString("hex").toUpperCase()
-    if (to[i]?.keyIds.includes(keyId) !== true) fail(`key packet ${i + 1} is for ${keyId}`)
-  }
-  for (const packet of skesks) {
-    // AES-256; S2K iterated and salted, SHA-256, smallest count; the session key within. Without certificates gpg uses the
-    // key that the passphrase gives for the data itself, and the packet ends there.
-    const lengths = to.length === 0 ? [13, 46] : [46]
-    const [, cipher, s2k, hash] = packet.body
-    if (
-      cipher !== 9 ||
-      s2k !== 3 ||
-      hash !== 8 ||
-      (packet.body[12] ?? 255) > 1 ||
-      !lengths.includes(packet.body.length)
-    ) {
-      fail("its passphrase packet")
-    }
-  }
-}
-
-/** The message, if it is as asked for; throws before the first piece if not. */
-async function* checked(
-  message: AsyncIterable<Uint8Array>,
-  to: readonly Structure[],
-  passphrase: boolean,
-): AsyncGenerator<Uint8Array> {
-  const parts = await splitSealed(message, "the sealed message")
-  try {
-    checkKeys(parts.keys, to, passphrase)
-    let head: readonly Uint8Array[] = parts.keys.map((key) => key.bytes)
-    for await (const piece of parts.data) {
-      yield head.length === 0 ? piece : Buffer.concat([...head, piece])
-      head = []
-    }
-  } finally {
-    await parts.close()
-  }
+function sealedTo(structures: readonly Structure[], to: SealTo): SealedTo {
+  return { keyIds: structures.map((structure) => structure.keyIds), passphrase: to.passphrase !== null }
 }
 
 const sealOptions = [
@@ -120,40 +73,27 @@ function refusedName(to: readonly Structure[], descriptor = ""): string {
   return to[Number(/^-&([0-9]+)$/.exec(descriptor)?.[1]) - EXTRA]?.fingerprint ?? "a certificate"
 }
 
-/** Bytes that are read back at once. */
-const PIECE = 1 << 20
-
-/** What `gpg` leaves in the file, once it has ended well. Every piece is in the same buffer. */
-async function* readBack(gpg: AsyncIterator<unknown>, spool: FileHandle, signal: AbortSignal) {
-  await gpg.next() // It yields nothing, so this is its end.
-  const buffer = Buffer.allocUnsafeSlow(PIECE)
-  for (let at = 0; ; ) {
-    signal.throwIfAborted()
-    const { bytesRead } = await spool.read(buffer, 0, PIECE, at)
-    if (bytesRead === 0) return
-    at += bytesRead
-    yield buffer.subarray(0, bytesRead)
-  }
-}
-
 /** Streams through one gpg process a message. @param home a temporary one; its keyring stays empty */
 export function gpgSealer(home: GpgHome): Sealer {
   const known: Known = new WeakMap()
+  const runOf = (structures: readonly Structure[], plain: AsyncIterable<Uint8Array>, to: SealTo): GpgRun => {
+    const files = to.certificates.map((certificate) => certificate.bytes)
+    const args = [...sealOptions, ...files.map((_, i) => `--recipient-file=-&${EXTRA + i}`)]
+    if (files.length > 0) args.push("--encrypt")
+    if (to.passphrase !== null) args.push(`--passphrase-fd=${EXTRA + files.length}`, "--symmetric")
+    const extra = to.passphrase === null ? files : [...files, passphraseBytes(to.passphrase)]
+    return { args, input: plain, extra, judge: judgeSealing.bind(null, structures) }
+  }
   return {
-    async *seal(plain, to, signal, spool) {
+    async *seal(plain, to, signal) {
       const structures = recipients(to, known)
-      const files = to.certificates.map((certificate) => certificate.bytes)
-      const names = files.map((_, i) => `--recipient-file=-&${EXTRA + i}`)
-      const args = [...sealOptions, ...names]
-      if (files.length > 0) args.push("--encrypt")
-      if (to.passphrase !== null) args.push(`--passphrase-fd=${EXTRA + files.length}`, "--symmetric")
-      const extra = to.passphrase === null ? files : [...files, passphraseBytes(to.passphrase)]
-      const judge = judgeSealing.bind(null, structures)
-      const message =
-        spool === undefined
-          ? runGpg(home, { args, input: plain, extra, judge }, signal)
-          : readBack(runGpg(home, { args, input: plain, extra, judge, output: spool }, signal), spool, signal)
-      yield* checked(message, structures, to.passphrase !== null)
+      yield* checkSealed(runGpg(home, runOf(structures, plain, to), signal), sealedTo(structures, to))
+    },
+    async sealInto(spool, plain, to, signal) {
+      const structures = recipients(to, known)
+      // It yields nothing, so this is its end.
+      await runGpg(home, { ...runOf(structures, plain, to), output: spool }, signal).next()
+      return sealedTo(structures, to)
     },
   }
 }
@@ -161,8 +101,8 @@ export function gpgSealer(home: GpgHome): Sealer {
 /** Streams through OpenPGP.js. */
 export function jsSealer(): Sealer {
   const known: Known = new WeakMap()
-  return {
-    async *seal(plain, to, signal, spool) {
+  const sealer: Sealer = {
+    async *seal(plain, to, signal) {
       const structures = recipients(to, known)
       if (to.passphrase !== null) passphraseBytes(to.passphrase) // refuses what gpg could not be given
       const pgp = await library()
@@ -181,13 +121,15 @@ export function jsSealer(): Sealer {
         format: "binary",
         config,
       })
-      for await (const piece of checked(sealed as AsyncIterable<Uint8Array>, structures, to.passphrase !== null)) {
-        await spool?.writeFile(piece)
-        yield piece
-      }
+      yield* checkSealed(sealed as AsyncIterable<Uint8Array>, sealedTo(structures, to))
       signal.throwIfAborted()
     },
+    async sealInto(spool, plain, to, signal) {
+      for await (const piece of sealer.seal(plain, to, signal)) await spool.writeFile(piece)
+      return sealedTo(recipients(to, known), to)
+    },
   }
+  return sealer
 }
 
 /** Copies, since the library asks for pieces ahead, and joins small ones, while the memory they came in is used again. */

@@ -5,10 +5,13 @@
 
 import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
+import { mkdtemp, open, readFile, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
 import { after, before, suite, test } from "node:test"
 import { deflateRawSync } from "node:zlib"
 import { isFault } from "@backup-cloud/format"
-import { type Certificate, leadingPkesks, walkPackets } from "@backup-cloud/openpgp"
+import { type Certificate, checkSealed, leadingPkesks, walkPackets } from "@backup-cloud/openpgp"
 import * as pgp from "openpgp"
 import { bytes, type Doors, flipped, joined, pieces, signal } from "./doors.ts"
 import { adopting, type People, people, rawSignature, whenGood } from "./people.ts"
@@ -131,6 +134,25 @@ export function contract(label: string, openMaker: () => Promise<Doors>, openRea
         assert.ok(opened.equals(plain))
       })
     }
+
+    test("a message that was left in a file is the one asked for, and opens", async () => {
+      const plain = randomBytes(300_000)
+      const path = join(await mkdtemp(join(tmpdir(), "spool-")), "message")
+      await using spool = await open(path, "wx+")
+      const to = { certificates: [who.alice.certificate, who.bob.certificate], passphrase: PASSPHRASE }
+      const sealedTo = await maker.sealer.sealInto(spool, pieces(plain), to, signal)
+      const message = await readFile(path)
+      await rm(dirname(path), { recursive: true })
+      assert.ok((await joined(checkSealed(pieces(message), sealedTo))).equals(message))
+      assert.ok((await openWith(message)).equals(plain))
+      for (const other of [
+        { ...sealedTo, passphrase: false },
+        { ...sealedTo, keyIds: sealedTo.keyIds.toReversed() },
+        { ...sealedTo, keyIds: sealedTo.keyIds.slice(1) },
+      ]) {
+        await assert.rejects(joined(checkSealed(pieces(message), other)), { fault: "unavailable" })
+      }
+    })
 
     test("a failing input fails the sealing with its own error", async () => {
       const broken = new Error("the disk is gone")
