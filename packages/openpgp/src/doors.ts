@@ -90,9 +90,22 @@ export interface PassphraseOpener {
   open(message: AsyncIterable<Uint8Array>, passphrase: string, signal: AbortSignal): AsyncIterable<Uint8Array>
 }
 
+export interface SessionKeyOpener {
+  /**
+   * The plaintext in pieces, with the reserve of `PassphraseOpener.open`.
+   * @param sessionKey of AES-256, 64 lower-case hex digits
+   */
+  open(message: AsyncIterable<Uint8Array>, sessionKey: string, signal: AbortSignal): AsyncIterable<Uint8Array>
+}
+
 export interface PrivateOpener {
   /** The plaintext of a short message (at most 64 MiB), once whole. Throws `refused` if no private key here opens it. */
   open(message: Uint8Array, object: string, signal: AbortSignal): Promise<Uint8Array>
   /** As `open`, of a message that is signed within: the signed message, for `Verifier.message`. */
   unwrap(message: Uint8Array, object: string, signal: AbortSignal): Promise<Uint8Array>
+  /**
+   * The session key in key packets alone, without the data that they belong to: 64 lower-case hex digits. Throws `refused`
+   * if no private key here opens one, or if the key is not of AES-256.
+   */
+  sessionKey(pkesks: Uint8Array, object: string, signal: AbortSignal): Promise<string>
 }

@@ -45,6 +45,26 @@ function judge(object: string, ending: Ending): void {
   judgeOpening(ending, object, (cause) => noKey(object, cause))
 }
 
+/** An encrypted packet, version 1, that holds nothing: what follows key packets in a message, in place of the real one. */
+function withEmptyData(pkesks: Uint8Array): Uint8Array {
+  return Buffer.concat([pkesks, Uint8Array.of(0xd2, 65, 1), new Uint8Array(64)])
+}
+
+/** A session key, by the way that failures go. */
+class Found extends Error {
+  readonly sessionKey: string
+
+  constructor(sessionKey: string) {
+    super("gpg has the session key")
+    this.sessionKey = sessionKey
+  }
+}
+
+const otherCipher = (object: string): BackupError =>
+  new BackupError("refused", `${object}: is not encrypted with AES-256, and cannot be released`, {
+    hint: "open it where the key is: gpg -d",
+  })
+
 /** @param home a person's, or a temporary one that a key was imported into */
 export function gpgPrivateOpener(home: GpgHome): PrivateOpener {
   const run = async (
@@ -60,6 +80,34 @@ export function gpgPrivateOpener(home: GpgHome): PrivateOpener {
   return {
     open: (message, object, signal) => run(message, object, signal, "--skip-verify"),
     unwrap: (message, object, signal) => run(message, object, signal, "--unwrap"),
+    async sessionKey(pkesks, object, signal) {
+      const args = [
+        "--show-session-key",
+        // For people it says the key as well, and what it says may come to be a cause.
+        "--logger-file=/dev/null",
+        "--output=-",
+        "--skip-verify",
+        "--decrypt",
+      ]
+      // What follows the key packets is no message, so gpg fails, before or after it has read it to the end.
+      const judgeKey = (ending: Ending): never => {
+        const found = all(ending, "SESSION_KEY")[0]?.args[0]
+        if (found !== undefined) throw new Found(found)
+        judge(object, ending)
+        throw noKey(object)
+      }
+      const input = withEmptyData(pkesks)
+      const found: unknown = await gpgOutput(
+        home,
+        { args, input, agent: true, judge: judgeKey },
+        MOST_MESSAGE,
+        signal,
+      ).catch((error: unknown) => error)
+      if (!(found instanceof Found)) throw found
+      const [cipher, key = ""] = found.sessionKey.split(":")
+      if (cipher !== "9" || !/^[0-9A-F]{64}$/i.test(key)) throw otherCipher(object)
+      return key.toLowerCase()
+    },
   }
 }
 
@@ -95,6 +143,18 @@ export function jsPrivateOpener(secretKey: Uint8Array): PrivateOpener {
       const inner: unknown = (await decrypted(message, object, signal)).write()
       if (!(inner instanceof Uint8Array)) throw new BackupError("tampered", `${object}: holds no data`)
       return inner
+    },
+    async sessionKey(pkesks, object, signal) {
+      signal.throwIfAborted()
+      const pgp = await library()
+      const config = await policy(pgp)
+      const decryptionKeys = await readSecretKey(pgp, secretKey)
+      const message = await pgp.readMessage({ binaryMessage: withEmptyData(pkesks), config })
+      const [found] = await pgp.decryptSessionKeys({ message, decryptionKeys, config }).catch((cause: unknown) => {
+        throw noKey(object, cause)
+      })
+      if (found?.algorithm !== "aes256") throw otherCipher(object)
+      return Buffer.from(found.data).toString("hex")
     },
   }
 }

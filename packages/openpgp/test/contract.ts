@@ -187,6 +187,25 @@ export function contract(label: string, openMaker: () => Promise<Doors>, openRea
       }
     })
 
+    test("key packets alone give the session key to a holder of a key, which opens that message and no other", async () => {
+      const plain = randomBytes(200_000)
+      const message = await seal(plain, [who.alice.certificate, who.bob.certificate], null)
+      const other = await seal(plain, [who.alice.certificate, who.bob.certificate], null)
+      const pkesks = leadingPkesks(message, "file")
+      for (const holder of [who.alice, who.bob]) {
+        const opener = await reader.privateOpener(holder.secretKey)
+        const key = await opener.sessionKey(pkesks, "file", signal)
+        assert.match(key, /^[0-9a-f]{64}$/)
+        assert.ok((await joined(reader.sessionKeyOpener.open(pieces(message), key, signal))).equals(plain))
+        await assert.rejects(joined(reader.sessionKeyOpener.open(pieces(other), key, signal)), tampered)
+        const flip = flipped(message, message.length - 5)
+        await assert.rejects(joined(reader.sessionKeyOpener.open(pieces(flip), key, signal)), tampered)
+      }
+      const stranger = await reader.privateOpener(who.withSubkey.secretKey)
+      await assert.rejects(stranger.sessionKey(pkesks, "file", signal), refused)
+      await assert.rejects(joined(reader.sessionKeyOpener.open(pieces(message), "00", signal)), { fault: "usage" })
+    })
+
     test("a wrong passphrase opens nothing", async () => {
       const message = await seal(bytes("secret"), [who.alice.certificate], PASSPHRASE)
       // One wrong passphrase in some eighty looks right until the integrity check: then it is `tampered`.

@@ -1,10 +1,11 @@
 // The two implementations as the contract sees them, and the small things every test here needs.
 
-import type { PassphraseOpener, PrivateOpener, Sealer, Signer, Verifier } from "@backup-cloud/openpgp"
+import type { PassphraseOpener, PrivateOpener, Sealer, SessionKeyOpener, Signer, Verifier } from "@backup-cloud/openpgp"
 import { openGpgHome } from "@backup-cloud/openpgp"
 import { importSecretKey } from "@backup-cloud/openpgp/keygen"
 import { gpgPassphraseOpener, jsPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
 import { gpgPrivateOpener, jsPrivateOpener } from "@backup-cloud/openpgp/open-private"
+import { gpgSessionKeyOpener, jsSessionKeyOpener } from "@backup-cloud/openpgp/open-session"
 import { gpgSealer, jsSealer } from "@backup-cloud/openpgp/seal"
 import { importedGpgSigner, jsSigner } from "@backup-cloud/openpgp/sign"
 import { gpgVerifier, jsVerifier } from "@backup-cloud/openpgp/verify"
@@ -13,6 +14,7 @@ export interface Doors extends AsyncDisposable {
   readonly sealer: Sealer
   readonly verifier: Verifier
   readonly passphraseOpener: PassphraseOpener
+  readonly sessionKeyOpener: SessionKeyOpener
   signer(secretKey: Uint8Array): Promise<Signer>
   privateOpener(secretKey: Uint8Array): Promise<PrivateOpener>
 }
@@ -25,6 +27,7 @@ export async function gpgDoors(options: { program?: string; parent?: string } = 
     sealer: gpgSealer(shared),
     verifier: stack.use(gpgVerifier(await home())),
     passphraseOpener: gpgPassphraseOpener(shared),
+    sessionKeyOpener: gpgSessionKeyOpener(shared),
     signer: async (secretKey) => importedGpgSigner(await home(), secretKey),
     async privateOpener(secretKey) {
       const own = await home()
@@ -40,6 +43,7 @@ export async function jsDoors(): Promise<Doors> {
     sealer: jsSealer(),
     verifier: jsVerifier(),
     passphraseOpener: jsPassphraseOpener(),
+    sessionKeyOpener: jsSessionKeyOpener(),
     signer: jsSigner,
     privateOpener: async (secretKey) => jsPrivateOpener(secretKey),
     async [Symbol.asyncDispose]() {},
