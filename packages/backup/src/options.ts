@@ -1,6 +1,6 @@
 // What a backup is given, what it tells meanwhile and what it gives back.
 
-import type { Outcome, Policy, PolicySource, Source } from "@backup-cloud/format"
+import type { Handed, Outcome, Policy, PolicySource, Source } from "@backup-cloud/format"
 import type { Certificate, PassphraseOpener, Sealer, Signer } from "@backup-cloud/openpgp"
 import type { ArchiveReader, ArchiveWriter } from "@backup-cloud/store"
 import type { SourceRuns } from "@backup-cloud/trust"
@@ -32,6 +32,8 @@ export interface BackupOptions {
   readonly sealer: Sealer
   readonly opener: PassphraseOpener
   readonly signer: Signer
+  /** Files that scripts have sealed and no receipt records yet, sorted by `sha256`; this run's receipts do. */
+  readonly handed?: readonly Handed[]
   /** Open every volume again before it is stored, not only the first. */
   readonly proveAll: boolean
   /** Worker threads. */

@@ -327,7 +327,7 @@ export class Run {
       entries: roundUp(this.#entries),
       bytes: roundUp(this.#bytes),
       errors: [...this.#errors].map(([why, count]) => `${why} ${count}`).sort(),
-      handed: [],
+      handed: [...(this.#o.handed ?? [])],
     }
   }
 }

@@ -70,6 +70,13 @@ const policySource = v.pipe(
   v.check((s) => s.keys.every((k) => namesItsFile(s.name, k)), "keys must be kept in files named by name and digest"),
 )
 
+const handed = ascending(v.strictObject({ file: text, sha256: digest, pkesk: digest }), (h) => h.sha256)
+/** A file that was sealed outside of runs: digests of the whole of it, and of exactly its PKESK packets, both in hex. */
+export type Handed = v.InferOutput<typeof handed>[number]
+
+/** What a request for a file that the policy itself records names as its source and run; no source has such a run. */
+export const RECORDED = { source: "policy", run: "00000000T000000Z-00000000" } as const
+
 export const policyCodec = codec(
   v.pipe(
     documentSchema("policy", {
@@ -84,6 +91,7 @@ export const policyCodec = codec(
       operators: standing("present", "retired"),
       sources: ascending(policySource, (entry) => entry.name),
       rules: v.strictObject({ horizon_days: positive, grace_days: positive, retention_days: positive }),
+      handed: v.exactOptional(v.pipe(handed, v.minLength(1))),
     }),
     v.check((p) => (p.number === 1) === (p.previous === ""), "number 1 and no other has no previous one"),
     v.check((p) => p.release === "threshold" || p.threshold === 1, "with release any the threshold is 1"),
@@ -125,7 +133,7 @@ export const receiptCodec = codec(
     entries: integer,
     bytes: integer,
     errors: ascending(errorLine, beforeLast),
-    handed: ascending(v.strictObject({ file: text, sha256: digest, pkesk: digest }), (h) => h.sha256),
+    handed,
     objects: ascending(objectForm, (o) => parseObjectLine(o).name),
   }),
 )

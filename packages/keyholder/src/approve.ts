@@ -54,14 +54,7 @@ export async function approve(input: ApproveInput): Promise<Approval> {
   checkHolder(review, signer.fingerprint)
   checkUnused(ledger, request.id)
   const expires = untilWhen(review, input.narrow?.until, now)
-  const grant = grantOf(review, input.narrow ?? {})
-  const keys = new Map<string, string>()
-  const secrets: string[] = []
-  for (const run of new Set([...(grant.key ? [review.main.run] : []), ...grant.objects.map((o) => o.run)]))
-    keys.set(run, await openKey(review.runs.get(run), request.archive, opener, signal))
-  const keyOf = (run: string): string => keys.get(run) ?? ""
-  if (grant.key) secrets.push(`${review.main.run} ${names.key} ${keyOf(review.main.run)}`)
-  for (const { run, name } of grant.objects) secrets.push(`${run} ${name} ${derivedPassphrase(keyOf(run), run, name)}`)
+  const { kind, secrets } = await secretsOf(review, input.narrow ?? {}, opener, signal)
   const document = releaseCodec.encode({
     format: "backup-cloud/1",
     type: "release",
@@ -73,13 +66,13 @@ export async function approve(input: ApproveInput): Promise<Approval> {
     operator: request.operator,
     source: request.source,
     run: request.run,
-    kind: grant.kind,
+    kind,
     erasures: review.erasures,
     without_erasures: false,
     secrets: secrets.sort(),
   })
   const release = await signer.message(document, operator.certificate, signal)
-  const entry = await ledger.append(record(review, "approve", request.reason, grant.kind, secrets.length, now))
+  const entry = await ledger.append(record(review, "approve", request.reason, kind, secrets.length, now))
   return { release, entry }
 }
 
@@ -107,6 +100,31 @@ function checkHolder(review: Review, fingerprint: string): void {
   if (fingerprint === review.request.operator) throw refuse("nobody can be operator and key holder at once")
 }
 
+/** What is released, a line each as a release has them. */
+async function secretsOf(
+  { request, main, runs, handed, objects }: Review,
+  narrow: Narrow,
+  opener: PrivateOpener,
+  signal: AbortSignal,
+): Promise<{ kind: RequestKind; secrets: string[] }> {
+  if (handed !== null) {
+    if (narrow.volumesOnly === true || narrow.only !== undefined)
+      throw refuse("one sealed file is released or not; there is nothing to narrow")
+    const sessionKey = await opener.sessionKey(handed.pkesks, `the file ${handed.file}`, signal)
+    return { kind: request.kind, secrets: [`${request.run} ${handed.pkesk} ${sessionKey}`] }
+  }
+  if (main === null) throw new TypeError("a request for a run was reviewed without one")
+  const grant = grantOf(request.kind, main, objects, narrow)
+  const keys = new Map<string, string>()
+  const secrets: string[] = []
+  for (const run of new Set([...(grant.key ? [main.run] : []), ...grant.objects.map((o) => o.run)]))
+    keys.set(run, await openKey(runs.get(run), request.archive, opener, signal))
+  const keyOf = (run: string): string => keys.get(run) ?? ""
+  if (grant.key) secrets.push(`${main.run} ${names.key} ${keyOf(main.run)}`)
+  for (const { run, name } of grant.objects) secrets.push(`${run} ${name} ${derivedPassphrase(keyOf(run), run, name)}`)
+  return { kind: grant.kind, secrets }
+}
+
 function untilWhen(review: Review, until: Date | undefined, now: Date): string {
   const { expires } = review.request
   if (until !== undefined && until.getTime() > Date.parse(expires))
@@ -123,18 +141,17 @@ interface Grant {
   readonly objects: readonly WantedObject[]
 }
 
-function grantOf(review: Review, narrow: Narrow): Grant {
-  const { request, main } = review
-  const whole = request.kind === "run"
+function grantOf(kind: RequestKind, main: JudgedRun, wanted: readonly WantedObject[], narrow: Narrow): Grant {
+  const whole = kind === "run"
   if (whole && narrow.only !== undefined && narrow.volumesOnly !== true)
     throw refuse("a run key opens the whole run; single objects of it take --volumes-only")
-  if (whole && narrow.volumesOnly !== true) return { kind: "run", key: true, objects: review.objects }
+  if (whole && narrow.volumesOnly !== true) return { kind: "run", key: true, objects: wanted }
   const own = whole ? [...main.objects.values()].map(({ name, length }) => ({ run: main.run, name, length })) : []
-  const objects = [...own, ...review.objects]
+  const objects = [...own, ...wanted]
     .filter((object) => narrow.volumesOnly !== true || object.name.startsWith("volume-"))
     .filter((object) => narrow.only?.(object) ?? true)
   if (objects.length === 0) throw refuse("what is left of the request is nothing", "deny it instead")
-  return { kind: whole ? "volumes" : request.kind, key: false, objects }
+  return { kind: whole ? "volumes" : kind, key: false, objects }
 }
 
 /** The run key in a key.gpg whose digest a receipt has fixed, after its text and check value were found right. */

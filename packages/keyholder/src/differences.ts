@@ -1,7 +1,7 @@
 // What changes from one policy to the next, in plain words, a sentence each. Every member that can differ has its own
 // function, and a new member does not compile until it has one, so no change goes unsaid.
 
-import type { Policy, PolicySource } from "@backup-cloud/format"
+import type { Handed, Policy, PolicySource } from "@backup-cloud/format"
 
 type Compared = Exclude<keyof Policy, "format" | "type" | "archive" | "number" | "created" | "previous">
 
@@ -14,11 +14,26 @@ const compare: Readonly<Record<Compared, (a: Policy, b: Policy) => readonly stri
   holders: (a, b) => people("key holder", a.holders, b.holders),
   operators: (a, b) => people("operator", a.operators, b.operators),
   sources: (a, b) => sources(a.sources, b.sources),
+  handed: (a, b) => handed(a.handed ?? [], b.handed ?? []),
   rules: ({ rules: a }, { rules: b }) => [
     ...changed("The days that volumes may be reused (horizon)", String(a.horizon_days), String(b.horizon_days)),
     ...changed("The days of grace before expiry", String(a.grace_days), String(b.grace_days)),
     ...changed("The days that backups are kept (retention)", String(a.retention_days), String(b.retention_days)),
   ],
+}
+
+/** What the administrator lets be released more, or no more. */
+function handed(before: readonly Handed[], after: readonly Handed[]): string[] {
+  const line = ({ file, sha256 }: Handed): string => `${file} (SHA-256 ${sha256})`
+  const same = (a: Handed) => (b: Handed) => a.pkesk === b.pkesk && a.sha256 === b.sha256 && a.file === b.file
+  return [
+    ...after
+      .filter((each) => !before.some(same(each)))
+      .map((each) => `Holders may release the sealed file ${line(each)}.`),
+    ...before
+      .filter((each) => !after.some(same(each)))
+      .map((each) => `The sealed file ${line(each)} is no longer recorded.`),
+  ]
 }
 
 /** Sentences; empty if only the number and times differ. A schedule may hold anything that text may: escape it. */

@@ -7,6 +7,7 @@
 import { BackupError, escapeControl, type ReleaseRequest, requestCodec } from "@backup-cloud/format"
 import type { Certificate, Verifier } from "@backup-cloud/openpgp"
 import { checkLinks, type JudgedRun, judgeRun, refuse, thresholdMessage } from "./evidence.ts"
+import { checkHanded, type HandedFile, isRecorded } from "./handed.ts"
 import type { Ledger } from "./ledger.ts"
 import { checkPolicyMemory, checkRunMemory, type HolderMemory, joinMemory, noMemory, recall } from "./memory.ts"
 import { peek } from "./peek.ts"
@@ -35,10 +36,13 @@ export interface Review {
   readonly request: ReleaseRequest
   readonly operator: { readonly name: string; readonly certificate: Certificate }
   readonly policies: Policies
-  readonly main: JudgedRun
+  /** The run that it is about; `null` if about a file that the policy records. */
+  readonly main: JudgedRun | null
   readonly runs: ReadonlyMap<string, JudgedRun>
   /** The single objects asked for; with kind `run`, those of earlier runs. */
   readonly objects: readonly WantedObject[]
+  /** The sealed file asked for, with kind `object`. */
+  readonly handed: HandedFile | null
   /** The highest erasure that the operator knows of. */
   readonly erasures: number
   /** What deserves a second look, a sentence each. */
@@ -78,11 +82,12 @@ async function check(input: ReviewInput): Promise<Review> {
       "the operator looks at an older state of the archive, and what was erased must not come back",
     )
   const runs = await judgeRuns(request, policies, memory, signal)
-  const main = runs.get(request.run)
-  if (main === undefined) throw refuse(`the request brings no receipts of run ${request.run}`)
-  const objects = checkWants(request.kind, request.wants, main, runs)
+  const handed = request.kind === "object" ? checkHanded(request, policies, runs) : null
+  const main = runs.get(request.run) ?? null
+  if (main === null && handed === null) throw refuse(`the request brings no receipts of run ${request.run}`)
+  const objects = main === null || handed !== null ? [] : checkWants(request.kind, request.wants, main, runs)
   const notices = [...noticesOf(request, main, policies, memory), ...erasureNotice(request, ledger)]
-  return { request, operator, policies, main, runs, objects, erasures: request.erasures, notices }
+  return { request, operator, policies, main, runs, objects, handed, erasures: request.erasures, notices }
 }
 
 function findOperator(fingerprint: string, policies: Policies): Review["operator"] {
@@ -111,9 +116,8 @@ function checkFacts(request: ReleaseRequest, policies: Policies, now: Date): voi
   if (request.archive !== policies.newest.archive)
     throw refuse(`the request is about archive ${request.archive}, but the policies are of ${policies.newest.archive}`)
   if (policies.newest.release !== "any") throw refuse(`the archive ${thresholdMessage}`)
-  if (request.kind === "object")
-    throw refuse("a request for a handed file (kind object) cannot be answered by this version")
-  if (request.object !== "") throw refuse("the request names a handed file, but is not about one")
+  if ((request.object !== "") !== (request.kind === "object"))
+    throw refuse("the request is about a sealed file and names none, or names one and is not about it")
   const created = Date.parse(request.created)
   const expires = Date.parse(request.expires)
   if (created > now.getTime() + CLOCK_DIFFERENCE_MS)
@@ -144,8 +148,8 @@ async function judgeRuns(
   signal: AbortSignal,
 ): Promise<Map<string, JudgedRun>> {
   const runs = new Map<string, JudgedRun>()
-  for (const evidence of request.evidence) {
-    const judged = await judgeRun(evidence, request.source, policies.trust, signal)
+  for (const evidence of isRecorded(request) ? [] : request.evidence) {
+    const judged = await judgeRun(evidence, request.source, policies.trust, signal, request.kind === "object")
     checkRunMemory(
       memory,
       judged.source,
@@ -158,7 +162,12 @@ async function judgeRuns(
   return runs
 }
 
-function noticesOf(request: ReleaseRequest, main: JudgedRun, policies: Policies, memory: HolderMemory): string[] {
+function noticesOf(
+  request: ReleaseRequest,
+  main: JudgedRun | null,
+  policies: Policies,
+  memory: HolderMemory,
+): string[] {
   const notices = [...policies.oddities]
   if (memory.policy === null)
     notices.push(
@@ -168,7 +177,7 @@ function noticesOf(request: ReleaseRequest, main: JudgedRun, policies: Policies,
     notices.push(
       `The policy changed since you last decided: from ${memory.policy.number} to ${policies.newest.number}.`,
     )
-  if (main.last.outcome !== "complete")
+  if (main !== null && request.kind !== "object" && main.last.outcome !== "complete")
     notices.push(`The run is not a complete backup: its outcome is ${main.last.outcome}.`)
   if (request.reason.trim() === "") notices.push("The operator gives no reason.")
   return notices
@@ -185,25 +194,19 @@ function erasureNotice(request: ReleaseRequest, ledger: Ledger): string[] {
 
 /** The review in plain words, one line each; nothing in it can move a terminal's cursor. */
 export function describeReview(review: Review): string[] {
-  const { request, operator, main, objects } = review
+  const { request, operator } = review
   const what = {
     run: "the key of the whole run: everything in it can then be read",
     catalogue: "the catalogue only: names, sizes and times of the files, not what is in them",
     volumes: "single volumes: the content of the files that lie in them",
-    object: "a handed file",
+    object: `one sealed file alone: ${request.object}`,
   }[request.kind]
-  const own = request.kind === "run" ? bulkOf(main) : []
-  const all = [...own, ...objects]
-  const earlier = new Set(objects.map((o) => o.run).filter((run) => run !== main.run))
-  const bytes = all.reduce((sum, o) => sum + o.length, 0)
   const lines = [
     `Request ${request.id}`,
     `  who asks    ${operator.name} (operator, ${operator.certificate.fingerprint})`,
     `  reason      ${request.reason}`,
     `  what        ${what}`,
-    `  of          source ${request.source}, run ${request.run}`,
-    `  the backup  ${main.last.outcome}, begun ${main.last.started}, finished ${main.last.finished}, about ${main.last.entries} entries, ${main.last.bytes} bytes`,
-    `  how much    ${all.length} sealed objects, ${bytes} bytes${earlier.size > 0 ? `, ${objects.filter((o) => o.run !== main.run).length} of them in ${earlier.size} earlier runs` : ""}`,
+    ...(review.handed === null ? runLines(review) : handedLines(review.handed)),
     `  asked at    ${request.created}`,
     `  valid until ${request.expires}`,
     `  erasures    ${review.erasures === 0 ? "none" : `up to number ${review.erasures} will be honoured by the operator's tools`}`,
@@ -211,6 +214,29 @@ export function describeReview(review: Review): string[] {
     ...review.notices.map((notice) => `  note        ${notice}`),
   ]
   return lines.map((line) => escapeControl(line))
+}
+
+function runLines({ request, main, objects }: Review): string[] {
+  if (main === null) return []
+  const own = request.kind === "run" ? bulkOf(main) : []
+  const all = [...own, ...objects]
+  const earlier = new Set(objects.map((o) => o.run).filter((run) => run !== main.run))
+  const bytes = all.reduce((sum, o) => sum + o.length, 0)
+  const { outcome, started, finished, entries } = main.last
+  return [
+    `  of          source ${request.source}, run ${request.run}`,
+    `  the backup  ${outcome}, begun ${started}, finished ${finished}, about ${entries} entries, ${main.last.bytes} bytes`,
+    `  how much    ${all.length} sealed objects, ${bytes} bytes${earlier.size > 0 ? `, ${objects.filter((o) => o.run !== main.run).length} of them in ${earlier.size} earlier runs` : ""}`,
+  ]
+}
+
+function handedLines({ run, sha256 }: HandedFile): string[] {
+  return [
+    run === null
+      ? "  of          what an earlier system left; the administrator has recorded it in the policy"
+      : `  of          source ${run.source}, which sealed it by ${run.last.finished} (run ${run.run})`,
+    `  the file    SHA-256 ${sha256}; what it holds nobody can tell before it is opened`,
+  ]
 }
 
 const sha256Short = (review: Review): string => review.policies.chain.at(-1)?.sha256.slice(0, 16) ?? ""

@@ -325,8 +325,8 @@ test("wants: nothing but what exists and what the receipt uses", async () => {
     [{ kind: "volumes", wants: want(first, { volumes: "1" }) }, /more of run/],
     [{ kind: "catalogue", wants: want(second, { volumes: "1", root: 1 }) }, /asks for volumes/],
     [{ kind: "catalogue", wants: want(second, { root: 2 }) }, /root-0002\.gpg: no receipt names it/],
-    [{ kind: "object", object: "mail.gpg", wants: [] }, /handed file/],
-    [{ object: "mail.gpg" }, /handed file/],
+    [{ kind: "object", object: "mail.gpg", wants: [] }, /must bring its key packets and the receipts of one run/],
+    [{ object: "mail.gpg" }, /names none, or names one and is not about it/],
   ]
   for (const [change, why] of cases) await rejects(ask(change), why)
   for (const change of [

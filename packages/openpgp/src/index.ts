@@ -6,4 +6,4 @@
 export type * from "./doors.ts"
 export { type GpgHome, openGpgHome, personalHome } from "./home.ts"
 export { checkSignatureFile, leadingPkesks, type Packet, walkPackets } from "./packets.ts"
-export { checkSealed, type SealedTo } from "./sealed.ts"
+export { checkPkesks, checkSealed, type SealedTo } from "./sealed.ts"

@@ -2,7 +2,9 @@
 // packet that ends with it. Needs no key and no OpenPGP program, so that it can be done wherever the bytes are read.
 
 import { BackupError } from "@backup-cloud/format"
-import { type SealedParts, splitSealed, TAG } from "./packets.ts"
+import type { Certificate } from "./doors.ts"
+import { type SealedParts, splitSealed, TAG, walkPackets } from "./packets.ts"
+import { structureOf } from "./structure.ts"
 
 /** Whom a message is sealed to; plain data, which can be handed to another thread. */
 export interface SealedTo {
@@ -40,6 +42,23 @@ function checkKeys(keys: SealedParts["keys"], to: SealedTo): void {
       fail("its passphrase packet")
     }
   }
+}
+
+/** Throws `refused`, naming `object`, unless these packets are one PKESK for each of the certificates, in any order. */
+export function checkPkesks(pkesks: Uint8Array, certificates: readonly Certificate[], object: string): void {
+  const left = certificates.map((certificate) => structureOf(certificate).keyIds)
+  const fail = (why: string): never => {
+    throw new BackupError("refused", `${object}: ${why}`)
+  }
+  for (const packet of walkPackets(pkesks, object, "refused")) {
+    const [version, ...id] = pkesks.subarray(packet.body, packet.body + 9)
+    const keyId = Buffer.from(id).toString("hex").toUpperCase()
+    if (packet.tag !== TAG.pkesk || version !== 3) fail("does not start with key packets alone")
+    const found = left.findIndex((keyIds) => keyIds.includes(keyId))
+    if (found < 0) fail(`is sealed to ${keyId}, which is nobody that it should be sealed to, or twice`)
+    left.splice(found, 1)
+  }
+  if (left.length > 0) fail(`is not sealed to ${left[0]?.[0] ?? ""}`)
 }
 
 /**

@@ -15,6 +15,12 @@ import type { CertificateInfo, PrivateOpener, Verifier } from "@backup-cloud/ope
 import type { Trust } from "@backup-cloud/trust"
 import type { RunView, Secrets } from "./view.ts"
 
+/** What a release is held against. */
+export type Released = Pick<RunView, "source" | "run"> & {
+  /** `check` is empty where there is no run key. */
+  readonly receipt: Pick<RunView["receipt"], "check">
+}
+
 export interface ReleaseInput {
   readonly message: Uint8Array
   /** How to call it in messages, such as the name of its file. */
@@ -22,8 +28,8 @@ export interface ReleaseInput {
   readonly opener: PrivateOpener
   readonly verifier: Verifier
   readonly trust: Trust
-  /** The run that is to be restored. */
-  readonly run: RunView
+  /** The run that is to be restored, or whose receipt records the file that is. */
+  readonly run: Released
   /** The operator's fingerprint. */
   readonly operator: string
   readonly now: Date
@@ -76,7 +82,7 @@ async function verifiedBy(input: ReleaseInput, signed: Uint8Array): Promise<{ by
 }
 
 /** The secrets of a checked release. Throws `refused` if it gives a run key of another run, or a wrong one. */
-function secretsOf(release: Release, run: RunView, object: string): Secrets {
+function secretsOf(release: Release, run: Released, object: string): Secrets {
   const passphrases = new Map<string, string>()
   let key: string | null = null
   for (const line of release.secrets) {

@@ -6,8 +6,10 @@ import {
   decodeSums,
   encodeRanges,
   FORMAT,
+  type Handed,
   names,
   parseRunObject,
+  RECORDED,
   type ReleaseRequest,
   requestCodec,
   timeText,
@@ -19,17 +21,10 @@ import type { Trust } from "@backup-cloud/trust"
 import { readSigned } from "./fetch.ts"
 import type { RunView } from "./view.ts"
 
-export interface RequestInput {
+/** What every request says. */
+interface Asking {
   readonly trust: Trust
   readonly reader: ArchiveReader
-  /** The run to restore. */
-  readonly run: RunView
-  /** The runs it uses, by id (`usedRuns`). */
-  readonly runs: ReadonlyMap<string, RunView>
-  readonly ask:
-    | { readonly kind: "run" | "catalogue" }
-    /** `needed` as `neededVolumes` of a plan gives it. */
-    | { readonly kind: "volumes"; readonly needed: readonly { readonly run: string; readonly volumes: string }[] }
   readonly reason: string
   readonly expires: Date
   readonly operator: Signer
@@ -41,26 +36,79 @@ export interface RequestInput {
   readonly signal: AbortSignal
 }
 
+export interface RequestInput extends Asking {
+  /** The run to restore. */
+  readonly run: RunView
+  /** The runs it uses, by id (`usedRuns`). */
+  readonly runs: ReadonlyMap<string, RunView>
+  readonly ask:
+    | { readonly kind: "run" | "catalogue" }
+    /** `needed` as `neededVolumes` of a plan gives it. */
+    | { readonly kind: "volumes"; readonly needed: readonly { readonly run: string; readonly volumes: string }[] }
+}
+
+export interface HandedRequestInput extends Asking {
+  readonly file: Handed
+  /** Exactly the file's PKESK packets. */
+  readonly pkesks: Uint8Array
+  /** The run whose receipt records the file; `null` if the policy does. */
+  readonly run: RunView | null
+}
+
 /**
  * The signed message. Throws `refused` if the policy does not name the operator, `usage` for a time or reason that makes
  * no sense, `not-found` or `tampered` where the evidence is not in the archive as it was judged.
  */
 export async function makeRequest(input: RequestInput): Promise<Uint8Array> {
-  const { trust, run, ask, operator, now, expires } = input
-  const known = trust.policy.operators.find((o) => o.fingerprint === operator.fingerprint && o.status === "present")
-  if (known === undefined)
-    throw new BackupError("refused", `the policy names no operator with the key ${operator.fingerprint}`, {
-      hint: "the administrator adds one with `backup-cloud operator add`",
-    })
+  const { run, ask } = input
+  expectAny(run)
+  const wants = wantsOf(input)
+  return await signed(input, {
+    source: run.source,
+    run: run.run,
+    kind: ask.kind,
+    wants,
+    object: "",
+    evidence: await evidenceOf(input, wants),
+  })
+}
+
+/** The signed message for one sealed file that a receipt or the policy records; throws as `makeRequest`. */
+export async function makeHandedRequest(input: HandedRequestInput): Promise<Uint8Array> {
+  const { run, file } = input
+  if (run !== null) expectAny(run)
+  const key = base64(input.pkesks)
+  return await signed(input, {
+    source: run?.source ?? RECORDED.source,
+    run: run?.run ?? RECORDED.run,
+    kind: "object",
+    wants: [],
+    object: file.file,
+    evidence: [{ run: run?.run ?? RECORDED.run, key, receipts: run === null ? [] : await receiptsOf(input, run) }],
+  })
+}
+
+function expectAny(run: RunView): void {
   if (run.receipt.release !== "any")
     throw new BackupError(
       "refused",
       `run ${run.run} is released by several holders together, which is not supported yet`,
     )
+}
+
+async function signed(
+  input: Asking,
+  question: Pick<ReleaseRequest, "source" | "run" | "kind" | "wants" | "object" | "evidence">,
+): Promise<Uint8Array> {
+  const { trust, operator, now, expires } = input
+  const known = trust.policy.operators.find((o) => o.fingerprint === operator.fingerprint && o.status === "present")
+  if (known === undefined)
+    throw new BackupError("refused", `the policy names no operator with the key ${operator.fingerprint}`, {
+      hint: "the administrator adds one with `backup-cloud operator add`",
+    })
   if (expires <= now) throw new BackupError("usage", "a request must expire later than now")
   if (input.reason.trim() === "") throw new BackupError("usage", "a request must say why")
   if (input.id.length !== 16) throw new RangeError("the id of a request has 16 bytes")
-  const wants = wantsOf(input)
   const document: ReleaseRequest = {
     format: FORMAT,
     type: "request",
@@ -70,13 +118,13 @@ export async function makeRequest(input: RequestInput): Promise<Uint8Array> {
     expires: timeText(expires),
     operator: operator.fingerprint,
     reason: input.reason,
-    source: run.source,
-    run: run.run,
-    kind: ask.kind,
-    wants,
-    object: "",
+    source: question.source,
+    run: question.run,
+    kind: question.kind,
+    wants: question.wants,
+    object: question.object,
     erasures: input.erasures ?? 0,
-    evidence: await evidenceOf(input, wants),
+    evidence: question.evidence,
     trust: await configuration(input),
   }
   return await operator.message(requestCodec.encode(document), null, input.signal)
@@ -119,10 +167,17 @@ async function evidenceOf(input: RequestInput, wants: readonly Want[]): Promise<
   return evidence
 }
 
-async function evidenceOfRun(
-  { reader, signal }: RequestInput,
+async function evidenceOfRun(input: RequestInput, run: RunView): Promise<ReleaseRequest["evidence"][number]> {
+  const { reader, signal } = input
+  const object = names.runDirectory(run.source, run.run) + names.key
+  const key = base64(await readSigned(reader, object, run.objects.get(names.key)?.sha256 ?? "", signal))
+  return { run: run.run, key, receipts: await receiptsOf(input, run) }
+}
+
+async function receiptsOf(
+  { reader, signal }: Asking,
   run: RunView,
-): Promise<ReleaseRequest["evidence"][number]> {
+): Promise<ReleaseRequest["evidence"][number]["receipts"]> {
   const directory = names.runDirectory(run.source, run.run)
   const read = async (base: string, sha256: string): Promise<Uint8Array> =>
     await readSigned(reader, directory + base, sha256, signal)
@@ -136,15 +191,14 @@ async function evidenceOfRun(
       signature: base64(await read(names.signature(number), signature)),
     })
   }
-  const key = base64(await read(names.key, run.objects.get(names.key)?.sha256 ?? ""))
-  return { run: run.run, key, receipts }
+  return receipts
 }
 
 /** What the policy's chain of signatures is made of; other names below `config/` are no part of it. */
 const CONFIGURATION =
   /^config\/(?:admin\/[0-9A-F]{40}\.asc|policy-[0-9]{6}\.json(?:(?:\.[0-9A-F]{40})?\.sig)?|(?:public-keys|sources|operators)\/[a-z0-9][a-z0-9-]{0,62}-[0-9a-f]{16}\.asc)$/
 
-async function configuration({ reader, trust, signal }: RequestInput): Promise<ReleaseRequest["trust"]> {
+async function configuration({ reader, trust, signal }: Asking): Promise<ReleaseRequest["trust"]> {
   const found = [names.archive as string]
   // A policy above the one in force is one that nobody has signed yet.
   const beyond = names.policy(trust.policy.number + 1)

@@ -3,7 +3,15 @@
 //
 // A policy never forgets a source's key or a holder: old receipts are judged by them.
 
-import { BackupError, escapeControl, FORMAT, type Policy, policyCodec, type SourceKey } from "@backup-cloud/format"
+import {
+  BackupError,
+  escapeControl,
+  FORMAT,
+  type Handed,
+  type Policy,
+  policyCodec,
+  type SourceKey,
+} from "@backup-cloud/format"
 import type { Certificate, CertificateInfo } from "@backup-cloud/openpgp"
 import { sha256 } from "./read.ts"
 import { brokenRule } from "./rules.ts"
@@ -121,6 +129,16 @@ export interface NewSource extends Enrolment {
   readonly kind: string
   /** Free text. */
   readonly schedule: string
+}
+
+/** Lets holders release files that an earlier system left. */
+export function recordHanded(files: readonly Handed[]): Change {
+  return (draft) => {
+    const known = draft.handed ?? []
+    const added = files.filter((file) => !known.some((each) => each.sha256 === file.sha256))
+    if (added.length === 0) throw refused("the policy records these files already")
+    return { ...draft, handed: [...known, ...added].sort((a, b) => (a.sha256 < b.sha256 ? -1 : 1)) }
+  }
 }
 
 export function addSource({ name, certificate, kind, schedule }: NewSource): Change {
