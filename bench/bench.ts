@@ -104,6 +104,8 @@ const backupCloud: Tool = {
   verify: () => `${own} verify --quiet`,
   restore(_repository, _data, target) {
     const [request, release] = [`${target}.request`, `${target}.release`]
+    // Those of another kind of data are of no use here.
+    for (const file of [request, release]) rmSync(file, { force: true })
     run(own, "request", "data@latest", "--reason", "bench", "--out", request)
     run(own, "keyholder", "approve", request, "--out", release, "--yes")
     return `${own} restore data@latest --release ${release} --to ${target} --quiet`

@@ -41,8 +41,9 @@ test("what cannot be judged is not called ended", async () => {
 })
 
 test("a process that has ended and was not waited for does not run", async () => {
-  // The shell replaces itself by a program that never waits for the child it inherits.
-  const child = spawn("sh", ["-c", "sh -c 'exit 0' & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "inherit"] })
+  // The shell replaces itself by a program that never waits for the child it inherits; the child ends only then.
+  const script = "sh -c 'until grep -q sleep /proc/$PPID/comm; do :; done' & echo $!; exec sleep 60"
+  const child = spawn("sh", ["-c", script], { stdio: ["ignore", "pipe", "inherit"] })
   const [line] = (await once(child.stdout, "data")) as [Buffer]
   const zombie = line.toString().trim()
   for (let tries = 0; tries < 1000 && !/\) Z /.test(readFileSync(`/proc/${zombie}/stat`, "latin1")); tries++)
