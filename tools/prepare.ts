@@ -20,6 +20,7 @@ export const needed: Readonly<Record<string, { readonly apt: string } | { readon
   dash: { apt: "dash" },
   gawk: { apt: "gawk" },
   mawk: { apt: "mawk" },
+  zsh: { apt: "zsh" },
   rsync: { apt: "rsync" },
   "systemd-analyze": { apt: "systemd" },
   debootstrap: { apt: "debootstrap" },

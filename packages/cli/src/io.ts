@@ -23,6 +23,8 @@ export interface Io {
   columns(): number | null
   /** Asks for a yes; throws `usage` where nobody can answer. */
   confirm(question: string): Promise<boolean>
+  /** Sets the exit code of a command that ends well: that of the script which it ran. */
+  exitWith(code: number): void
   readonly now: () => Date
   readonly random: (bytes: number) => Uint8Array
   /** Signals a process, or a group as `-pid`; throws if it is not there. */

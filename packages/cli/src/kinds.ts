@@ -17,10 +17,13 @@ interface Access {
 export type Place =
   | { readonly kind: "dir"; readonly path: string }
   | { readonly kind: "command" }
+  /** Directories that scripts give, one for each run. */
+  | { readonly kind: "upload" }
   | { readonly kind: "s3"; readonly bucket: string; readonly prefix: string; readonly access: Access }
   | { readonly kind: "ssm"; readonly path: string; readonly access: Access }
 
-const FORMS = "dir:///absolute/path, s3://bucket/prefix, ssm:/path, or command: with --stream NAME=COMMAND"
+const FORMS =
+  "dir:///absolute/path, s3://bucket/prefix, ssm:/path, command: with --stream NAME=COMMAND, or upload: for what scripts upload"
 
 /** What a source's URL names. Throws `usage` for a kind that this version does not know. */
 export function placeOf(url: string, env: Io["env"]): Place {
@@ -28,6 +31,7 @@ export function placeOf(url: string, env: Io["env"]): Place {
     throw new BackupError("usage", `${escapeControl(url)} is not a source this version knows`, { cause, hint: FORMS })
   }
   if (url === "command:") return { kind: "command" }
+  if (url === "upload:") return { kind: "upload" }
   if (url.startsWith("dir:///")) {
     try {
       const path = fileURLToPath(`file://${url.slice("dir://".length)}`)
@@ -78,6 +82,10 @@ export async function openSource(session: Session, name: string, config: SourceC
         },
       })
     }
+    case "upload":
+      throw new BackupError("usage", `${name} is what scripts upload; nothing was backed up`, {
+        hint: `give it a directory: backup-cloud upload DIR ${name}`,
+      })
     case "s3": {
       const { s3Source } = await import("@backup-cloud/source-s3")
       return s3Source({ bucket: place.bucket, prefix: place.prefix, ...place.access })

@@ -13,11 +13,11 @@ type Process = typeof process
 
 /** Runs the command that `host` was started with; resolves to its exit code. */
 export async function run(host: Process): Promise<number> {
-  const { io, close } = hostIo(host)
+  const { io, close, code } = hostIo(host)
   const json = host.argv.includes("--json")
   try {
     await program(io).parseAsync(host.argv)
-    return 0
+    return code()
   } catch (error) {
     return report(error, json, io)
   } finally {
@@ -64,7 +64,8 @@ function nameTerminal(host: Process): void {
   }
 }
 
-function hostIo(host: Process): { io: Io; close: () => void } {
+function hostIo(host: Process): { io: Io; close: () => void; code: () => number } {
+  let ended = 0
   const stop = new AbortController()
   const abort = new AbortController()
   const onSignal = (): void => {
@@ -120,6 +121,9 @@ function hostIo(host: Process): { io: Io; close: () => void } {
       }
     },
     kill: (pid, signal) => host.kill(pid, signal),
+    exitWith(code) {
+      ended = code
+    },
     now: () => new Date(),
     random: (bytes) => new Uint8Array(randomBytes(bytes)),
     stop: stop.signal,
@@ -127,6 +131,7 @@ function hostIo(host: Process): { io: Io; close: () => void } {
   }
   return {
     io,
+    code: () => ended,
     close: () => {
       clear()
       host.off("SIGINT", onSignal)

@@ -3,8 +3,10 @@
 import { Command } from "commander"
 import { addArchiveCommands } from "./commands/archive.ts"
 import { addBackupCommand } from "./commands/backup.ts"
+import { addContextCommands } from "./commands/context.ts"
 import { addDoctorCommand } from "./commands/doctor.ts"
 import { addKeyholderCommands } from "./commands/keyholder.ts"
+import { addHandedCommands } from "./commands/object.ts"
 import { addPeopleCommands } from "./commands/people.ts"
 import { addPolicyCommands } from "./commands/policy.ts"
 import { addReportCommands } from "./commands/report.ts"
@@ -48,7 +50,7 @@ export function program(io: Io): Command {
     })
   const register: Register = (parent, usage, summary, action) => {
     const command = parent.command(usage).description(summary)
-    if (usage.includes("<run>"))
+    if (/[<[]run[>\]]/.test(usage))
       command.addHelpText(
         "after",
         "\nA run is NAME@latest, NAME@RUN-ID or NAME@2026-11-20; backup-cloud runs lists them.",
@@ -64,7 +66,10 @@ export function program(io: Io): Command {
   for (const add of [addArchiveCommands, addPeopleCommands, addSourceCommands, addPolicyCommands]) add(root, register)
   root.commandsGroup("To back up, and to see that all is well:")
   for (const add of [addBackupCommand, addReportCommands, addScheduleCommand, addDoctorCommand]) add(root, register)
+  root.commandsGroup("For scripts:")
+  addContextCommands(root, register)
   root.commandsGroup("To bring data back:")
-  for (const add of [addRequestCommand, addKeyholderCommands, addRestoreCommands, addSsmCommands]) add(root, register)
+  for (const add of [addRequestCommand, addKeyholderCommands, addRestoreCommands, addSsmCommands, addHandedCommands])
+    add(root, register)
   return root
 }

@@ -8,6 +8,7 @@ import { gpgSealer } from "@backup-cloud/openpgp/seal"
 import { importedGpgSigner } from "@backup-cloud/openpgp/sign"
 import { rememberRuns, type Trust } from "@backup-cloud/trust"
 import { type Command, Option } from "commander"
+import type { SourceConfig } from "../config.ts"
 import {
   type Extent,
   lockSource,
@@ -18,6 +19,7 @@ import {
   takeNextKey,
   writeExtent,
 } from "../files.ts"
+import { forgetNoted, notedFiles } from "../handed.ts"
 import { size } from "../io.ts"
 import { openSource } from "../kinds.ts"
 import type { Register } from "../program.ts"
@@ -61,22 +63,38 @@ async function backupAll(session: Session, given: readonly string[], proveAll: b
     if (session.io.stop.aborted) break
   }
   if (first !== null) throw new BackupError(first.fault, "not every source was backed up; see above", { cause: first })
-  if (unfinished.length > 0) {
-    throw new BackupError("incomplete", `backed up, but not whole: ${unfinished.join(", ")}`, {
-      hint: "the runs are kept and can be restored; see above for what they lack",
-    })
-  }
+  if (unfinished.length > 0) throw incomplete(unfinished)
 }
 
 async function sourcesHere(session: Session, trust: Trust): Promise<string[]> {
   const here: string[] = []
   for (const { name, keys } of trust.policy.sources) {
-    if (keys.at(-1)?.accept_until === "" && (await readSecrets(session, name)) !== null) here.push(name)
+    const uploaded = session.config.sources[name]?.url === "upload:"
+    if (keys.at(-1)?.accept_until === "" && !uploaded && (await readSecrets(session, name)) !== null) here.push(name)
   }
   return here
 }
 
-async function backupOne(session: Session, trust: Trust, name: string, proveAll: boolean): Promise<BackupResult> {
+/** Backs one source up from a place that its caller knows; throws `incomplete` if the run is not complete. */
+export async function backupNamed(session: Session, name: string, place: SourceConfig): Promise<void> {
+  const { outcome } = await backupOne(session, await session.trust({ strict: true }), name, false, place)
+  if (outcome !== "complete") throw incomplete([`${name}: ${outcome}`])
+}
+
+function incomplete(unfinished: readonly string[]): BackupError {
+  return new BackupError("incomplete", `backed up, but not whole: ${unfinished.join(", ")}`, {
+    hint: "the runs are kept and can be restored; see above for what they lack",
+  })
+}
+
+/** @param given where the source is, unless the configuration says it */
+async function backupOne(
+  session: Session,
+  trust: Trust,
+  name: string,
+  proveAll: boolean,
+  given?: SourceConfig,
+): Promise<BackupResult> {
   const { io } = session
   const { policy } = trust
   const entry = policy.sources.find((source) => source.name === name)
@@ -87,7 +105,7 @@ async function backupOne(session: Session, trust: Trust, name: string, proveAll:
       hint: "its last key has ended; the administrator gives it another with source rekey",
     })
   const secrets = await secretsOf(session, name)
-  const place = sessionPlace(session, name)
+  const place = given ?? sessionPlace(session, name)
   await using held = new AsyncDisposableStack()
   held.use(await lockSource(session, name))
   const store = await session.store()
@@ -100,7 +118,9 @@ async function backupOne(session: Session, trust: Trust, name: string, proveAll:
   const home = await session.gpgHome()
   const { checkpoint_minutes: minutes = CHECKPOINT_MINUTES } = place
   const started = io.now().getTime()
+  const handed = await notedFiles(session)
   const result = await backup({
+    handed,
     source: await openSource(session, name, place),
     entry,
     policy,
@@ -121,6 +141,7 @@ async function backupOne(session: Session, trust: Trust, name: string, proveAll:
     stop: io.stop,
     signal: io.signal,
   })
+  await forgetNoted(session, handed)
   await remember(session, trust, name)
   if (result.outcome !== "checkpoint") await writeExtent(session, name, result)
   const seconds = (io.now().getTime() - started) / 1000

@@ -10,14 +10,16 @@ import type { Register } from "../program.ts"
 import { openRun } from "../releases.ts"
 import { chooseRun } from "../run-name.ts"
 import type { Session } from "../session.ts"
+import { objectRequest } from "./object.ts"
 
 export function addRequestCommand(root: Command, register: Register): void {
   register(
     root,
-    "request <run>",
-    "ask a key holder for a release: the whole run, its catalogue, or chosen paths",
-    async (session, [run = ""], options) => {
-      await request(session, run, options)
+    "request [run]",
+    "ask a key holder for a release: the whole run, its catalogue, chosen paths, or one sealed file",
+    async (session, [run], options) => {
+      if (typeof options["object"] === "string") await requestObject(session, run, options["object"], options)
+      else await request(session, run ?? "", options)
     },
   )
     .requiredOption("--reason <text>", "why; the holder reads it")
@@ -25,6 +27,7 @@ export function addRequestCommand(root: Command, register: Register): void {
     .option("--catalogue", "only the list of what there is")
     .option("--path <glob>", "only these paths; needs a release of the catalogue; repeat", collect)
     .option("--release <file>", "the release of the catalogue", collect)
+    .option("--object <file>", "one file that a script sealed, or that an earlier system left, instead of a run")
     .option("--expires <time>", "how long the holder may take, such as 48h or 2d", "48h")
     .option("--key <fingerprint>", "your operator's key")
 }
@@ -68,12 +71,35 @@ async function request(session: Session, name: string, options: Readonly<Record<
     now: io.now(),
     signal: io.signal,
   })
-  const out = options["out"] as string
+  await giveOut(session, message, options["out"] as string, run.run, ask.kind)
+}
+
+async function requestObject(
+  session: Session,
+  run: string | undefined,
+  file: string,
+  options: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const { io } = session
+  if (run !== undefined || options["catalogue"] === true || listOf(options, "path").length > 0)
+    throw new BackupError("usage", "--object asks for one sealed file and for nothing of a run; no request was made")
+  const asked = await objectRequest(session, file, {
+    reason: options["reason"] as string,
+    expires: new Date(io.now().getTime() + duration(options["expires"] as string)),
+    id: io.random(16),
+    now: io.now(),
+    signal: io.signal,
+    key: options["key"],
+  })
+  await giveOut(session, asked.message, options["out"] as string, asked.run, "object")
+}
+
+async function giveOut(session: Session, message: Uint8Array, out: string, run: string, kind: string): Promise<void> {
   await writeNamed(out, message, 0o600)
   session.say(
     `The request is in ${out}. A key holder answers it with: backup-cloud keyholder approve ${out} --out RELEASE`,
   )
-  session.event({ event: "requested", run: run.run, kind: ask.kind, file: out })
+  session.event({ event: "requested", run, kind, file: out })
 }
 
 /** Milliseconds of `90m`, `48h` or `7d`. */

@@ -18,6 +18,7 @@ import { collect, listOf } from "../options.ts"
 import type { Register } from "../program.ts"
 import { type OpenRun, openRun } from "../releases.ts"
 import type { Session } from "../session.ts"
+import { restoreObject } from "./object.ts"
 
 const shown = (path: string): string => escapeControl(fromByteString(path))
 
@@ -47,11 +48,15 @@ export function addRestoreCommands(root: Command, register: Register): void {
     ),
   )
   withRelease(
-    register(root, "restore <run>", "bring data back", async (session, [run = ""], options) => {
-      await restoreRun(session, run, options)
+    register(root, "restore [run]", "bring data back", async (session, [run], options) => {
+      if (typeof options["object"] !== "string") await restoreRun(session, run ?? "", options)
+      else if (run === undefined) await restoreObject(session, options["object"], options)
+      else
+        throw new BackupError("usage", "--object restores one sealed file, and nothing of a run; nothing was restored")
     }),
   )
     .option("--to <place>", "where to: a directory, s3://bucket/prefix for objects, ssm:/path for parameters")
+    .option("--object <file>", "one sealed file instead of a run, to the file that --to names")
     .option("--pipe <command>", "into a shell command instead, once for each file, whose name is $1")
     .option("--path <glob>", "only these; repeat", collect)
     .option("--into-existing", "into a directory that holds other things, which are kept")

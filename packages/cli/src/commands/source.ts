@@ -36,7 +36,7 @@ export function addSourceCommands(root: Command, register: Register): void {
     register(
       source,
       "add <name> <url>",
-      "enrol a source: dir:///path, s3://bucket/prefix, ssm:/path, or command: for what commands put out",
+      "enrol a source: dir:///path, s3://bucket/prefix, ssm:/path, command: for what commands put out, or upload: for what scripts upload",
       async (session, [name = "", url = ""], options) => {
         await add(session, expectName("name", name), url, options)
       },
@@ -199,7 +199,9 @@ async function add(
   await changePolicy(session, [change], [{ role: "source", name, certificate }], undefined)
   if (config !== null) {
     await configure(session, name, config)
-    session.say(`The keys of ${name} are in ${session.config.home}. Next: backup-cloud backup ${name}`)
+    session.say(
+      `The keys of ${name} are in ${session.config.home}. Next: backup-cloud ${kind === "upload" ? `upload DIR ${name}` : `backup ${name}`}`,
+    )
   } else session.say(`Next, where the data is: backup-cloud backup ${name}`)
 }
 
@@ -225,7 +227,7 @@ function configOf(url: string, options: Readonly<Record<string, unknown>>, env: 
     })
   if (given.length > 0)
     throw new BackupError("usage", `${url} has no streams; nothing was made`, { hint: "--stream belongs to command:" })
-  if (place.kind !== "dir" && Object.keys(files).length > 0)
+  if (place.kind !== "dir" && place.kind !== "upload" && Object.keys(files).length > 0)
     throw new BackupError("usage", `${url} is no directory; nothing was made`, {
       hint: "globs and the options of file systems belong to dir:///path",
     })
