@@ -16,6 +16,7 @@ const text = (page: string): string => readFileSync(join(root, page), "utf8")
 const tests: Readonly<Record<string, string>> = {
   "README.md": "packages/cli/test/readme.test.ts",
   "docs/key-holders.md": "packages/keyholder/test/docs.test.ts",
+  "docs/scripts.md": "packages/cli/test/shell.test.ts",
   "docs/recovery.md": "recovery/test/docs.test.ts",
 }
 
@@ -52,7 +53,7 @@ test("every command that the text mentions is there, with its options", async ()
     const { status, stdout } = await run(where, ...name, "--help")
     assert.equal(status, 0, command)
     assert.ok(stdout.startsWith(["Usage: backup-cloud", ...name].join(" ")), command)
-    for (const option of words.filter((word) => word.startsWith("--")))
+    for (const option of words.filter((word) => /^--./.test(word)))
       assert.ok(stdout.includes(`${option} `), command)
   }
 })

@@ -4,13 +4,27 @@
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { exitCode, receiptCodec } from "@backup-cloud/format"
 import { noise } from "../../store/test/helpers.ts"
 import { of } from "./run.ts"
 import { fromSources, World } from "./world.ts"
+
+/** The blocks of docs/scripts.md: enrolment, script, request, restore. */
+const page = readFileSync(join(import.meta.dirname, "../../../docs/scripts.md"), "utf8")
+const blocks = [...page.matchAll(/^```sh.*\n((?:.*\n)*?)```$/gm)].map((match) => match[1] ?? "")
 
 const bin = join(import.meta.dirname, "../bin")
 const world = new World()
@@ -146,6 +160,30 @@ test("a script seals, uploads and copies; each file opens again through a holder
     /no receipt and no policy records/,
   )
   world.ok("admin", "verify")
+})
+
+test("the blocks of the page scripts.md do what it says", () => {
+  const [enrol = "", script = "", request = "", restore = ""] = blocks
+  assert.equal(blocks.length, 4)
+  const place = world.file("page")
+  mkdirSync(place)
+  // The program by the name that the page has for it.
+  symlinkSync(join(bin, "backup-cloud.js"), join(place, "backup-cloud"))
+  const as = (who: string, block: string): void => {
+    const { env } = of(world, who, { ...fromSources, PATH: `${place}:${process.env["PATH"] ?? ""}` })
+    const { status, stderr } = spawnSync("sh", ["-ec", block], { cwd: place, env, encoding: "utf8" })
+    assert.equal(status, 0, `${block}\n${stderr}`)
+  }
+  as("admin", enrol.replace("db-daily", "db-hourly"))
+  as("admin", script.replace("db/daily", "db/hourly"))
+  const release = world.release("db-hourly@latest", "page-run")
+  world.ok("oscar", "restore", "db-hourly@latest", "--release", release, "--to", join(place, "restored"))
+  copyFileSync(join(place, "restored/dump.sql.gpg"), join(place, "dump.sql.gpg"))
+  as("oscar", request)
+  const [asked, answered] = [join(place, "file.request"), join(place, "file.release")]
+  world.ok("alice", "keyholder", "approve", asked, "--out", answered, "--yes")
+  as("oscar", restore)
+  assert.equal(readFileSync(join(place, "dump.sql"), "utf8"), "the dump\n")
 })
 
 test("a file is not sealed over another, nor what is not there; and nothing half sealed stays", () => {

@@ -11,7 +11,7 @@ import { damaged, judgeOpening } from "./opening.ts"
 const OBJECT = "the sealed file"
 
 const refused = (cause: unknown): BackupError =>
-  new BackupError("refused", `${OBJECT} does not open with this session key`, { cause })
+  new BackupError("refused", `${OBJECT} does not open with the session key given`, { cause })
 
 function expectKey(sessionKey: string): void {
   if (!patterns.digest.test(sessionKey)) throw new BackupError("usage", "a session key has 64 hex digits")
