@@ -103,7 +103,7 @@ async function openState(deps: StateDeps, run: string, base: string): Promise<Ui
   const pieces: Uint8Array[] = []
   try {
     for await (const piece of deps.opener.open(sealed, statePassphrase(deps.secret, run, base), deps.signal))
-      pieces.push(piece)
+      pieces.push(Uint8Array.from(piece)) // it is valid until the next is asked for
   } catch (error) {
     if (unread.length > 0) throw unread[0]
     // A message that its passphrase does not open is as good as a damaged one: only the store may say `refused`.

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import type { FileHandle } from "node:fs/promises"
 import type { Readable, Writable } from "node:stream"
-import { BackupError } from "@backup-cloud/format"
+import { BackupError, release } from "@backup-cloud/format"
 import type { GpgHome } from "./home.ts"
 
 export interface StatusLine {
@@ -59,7 +59,7 @@ const fixedOptions = [
   `--status-fd=${STATUS}`,
 ]
 
-/** The output in pieces; the last thing it does is `judge`. */
+/** The output in pieces, each valid until the next is asked for; the last thing it does is `judge`. */
 export async function* runGpg(home: GpgHome, run: GpgRun, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   signal.throwIfAborted()
   if (run.agent === true) home.agent = true
@@ -128,7 +128,8 @@ export async function gather(pieces: AsyncIterable<Uint8Array>, most: number, ob
 const MOST_PIECES = 16
 
 /**
- * What a stream reads, as it reads it: its own iteration joins what waits, which costs a copy of everything.
+ * What a stream reads, as it reads it: its own iteration joins what waits, which costs a copy of everything. A piece is
+ * valid until the next is asked for; each has memory of its own.
  */
 async function* piecesOf(stream: Readable): AsyncGenerator<Uint8Array> {
   const waiting: Buffer[] = []
@@ -146,6 +147,7 @@ async function* piecesOf(stream: Readable): AsyncGenerator<Uint8Array> {
       const piece = waiting.shift()
       if (piece !== undefined) {
         yield piece
+        release(piece.buffer as ArrayBuffer)
         if (waiting.length === 0) stream.resume()
       } else if (stream.closed) {
         if (stream.errored !== null) throw stream.errored

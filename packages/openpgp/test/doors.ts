@@ -59,7 +59,7 @@ export async function* pieces(whole: Uint8Array, step = 65_536): AsyncGenerator<
 
 export async function joined(from: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const all: Uint8Array[] = []
-  for await (const piece of from) all.push(piece)
+  for await (const piece of from) all.push(Uint8Array.from(piece))
   return Buffer.concat(all)
 }
 

@@ -82,7 +82,7 @@ export async function readSigned(
   for await (const options of everyVersion(reader, name, sha256 !== null, signal)) {
     const pieces: Uint8Array[] = []
     try {
-      for await (const piece of reader.read(name, signal, options)) pieces.push(piece)
+      for await (const piece of reader.read(name, signal, options)) pieces.push(Uint8Array.from(piece))
     } catch (error) {
       if (isFault(error, "not-found")) continue
       throw error

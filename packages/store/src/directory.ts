@@ -149,10 +149,10 @@ export function directoryStore(path: string): Store {
       try {
         await using handle = await openArchiveFile(join(path, name), constants.O_RDONLY)
         const { start, end } = rangeOf(name, (await handle.stat()).size, range)
+        const piece = Buffer.allocUnsafeSlow(Math.min(PIECE, end - start))
         for (let at = start; at < end; ) {
           signal.throwIfAborted()
-          const piece = Buffer.allocUnsafeSlow(Math.min(PIECE, end - at))
-          const { bytesRead } = await handle.read(piece, 0, piece.length, at)
+          const { bytesRead } = await handle.read(piece, 0, Math.min(piece.length, end - at), at)
           if (bytesRead === 0) throw new BackupError("unavailable", `${name} became shorter while it was read`)
           at += bytesRead
           yield piece.subarray(0, bytesRead)

@@ -42,7 +42,7 @@ export interface ArchiveReader {
   readonly url: string
   /** `null` means the object is certainly absent; anything uncertain throws. */
   stat(name: string, signal: AbortSignal): Promise<ObjectInfo | null>
-  /** The bytes in pieces; throws `not-found` if absent, `unavailable` if the body ends before its length. */
+  /** The bytes in pieces, each valid until the next is asked for; throws `not-found` if absent, `unavailable` if the body ends before its length. */
   read(name: string, signal: AbortSignal, options?: ReadOptions): AsyncIterable<Uint8Array>
   /** All objects whose name starts with `prefix`, in order of name (bytes of UTF-8). */
   list(prefix: string, signal: AbortSignal, options?: ListOptions): AsyncIterable<ObjectInfo>

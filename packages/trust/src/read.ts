@@ -23,7 +23,7 @@ export async function readObject(
   let length = 0
   try {
     for await (const piece of reader.read(name, signal, options)) {
-      pieces.push(piece)
+      pieces.push(Uint8Array.from(piece))
       length += piece.length
       if (length > MOST) throw new BackupError("tampered", `${name}: is longer than anything of its kind`)
     }
