@@ -34,7 +34,10 @@ export async function put(store: ArchiveWriter, name: string, body: Uint8Array |
 }
 
 export async function get(store: ArchiveReader, name: string, options?: ReadOptions): Promise<Buffer> {
-  return Buffer.concat(await collect(store.read(name, signal, options)))
+  const pieces: Uint8Array[] = []
+  // A piece is valid until the next is asked for.
+  for await (const piece of store.read(name, signal, options)) pieces.push(Uint8Array.from(piece))
+  return Buffer.concat(pieces)
 }
 
 export async function namesOf(store: ArchiveReader, prefix: string): Promise<string[]> {
