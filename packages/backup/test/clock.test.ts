@@ -8,7 +8,7 @@ import { join } from "node:path"
 import { afterEach, beforeEach, test } from "node:test"
 import { rekeySource } from "@backup-cloud/trust"
 import { dirSource } from "../../source-dir/src/index.ts"
-import { noise } from "../../store/test/helpers.ts"
+import { get, noise } from "../../store/test/helpers.ts"
 import { collect, digest, entry, jsPerson, signal } from "../../trust/test/archive.ts"
 import type { BackupEvent, BackupOptions, BackupResult } from "../src/index.ts"
 import { type Machine, makeMachine, SOURCE } from "./machine.ts"
@@ -110,7 +110,7 @@ test("of two runs that begin with one id at once, the later is refused and chang
   const objects = async (): Promise<[string, string][]> => {
     const found: [string, string][] = []
     for (const { name } of await collect(machine.store.list("", signal)))
-      found.push([name, digest(Buffer.concat(await collect(machine.store.read(name, signal))))])
+      found.push([name, digest(await get(machine.store, name))])
     return found
   }
   const before = await objects()

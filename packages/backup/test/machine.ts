@@ -16,6 +16,7 @@ import {
   verifyArchive,
 } from "@backup-cloud/trust"
 import { catalogueEntries, fileContent, openRoot, type RunReader, usedRuns } from "../../restore/src/index.ts"
+import { get } from "../../store/test/helpers.ts"
 import { collect, digest, makeArchive, RECOVER_TEXT, signal, type TestArchive } from "../../trust/test/archive.ts"
 import { type BackupOptions, type BackupResult, backup } from "../src/index.ts"
 
@@ -141,7 +142,7 @@ export async function copyOf(store: Store, now: () => Date): Promise<Store> {
 /** Copies every object; the store that has them then. */
 export async function copyTo(from: Store, to: Store): Promise<Store> {
   for await (const { name } of from.list("", signal)) {
-    const bytes = Buffer.concat(await collect(from.read(name, signal)))
+    const bytes = await get(from, name)
     await to.create(name, [bytes], digest(bytes), signal)
   }
   return to

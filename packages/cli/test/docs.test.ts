@@ -53,7 +53,6 @@ test("every command that the text mentions is there, with its options", async ()
     const { status, stdout } = await run(where, ...name, "--help")
     assert.equal(status, 0, command)
     assert.ok(stdout.startsWith(["Usage: backup-cloud", ...name].join(" ")), command)
-    for (const option of words.filter((word) => /^--./.test(word)))
-      assert.ok(stdout.includes(`${option} `), command)
+    for (const option of words.filter((word) => /^--./.test(word))) assert.ok(stdout.includes(`${option} `), command)
   }
 })

@@ -80,7 +80,8 @@ export async function open(file: string, passphrase: string): Promise<Buffer> {
   async function* message() {
     yield readFileSync(file)
   }
-  for await (const piece of jsPassphraseOpener().open(message(), passphrase, signal)) pieces.push(Uint8Array.from(piece))
+  for await (const piece of jsPassphraseOpener().open(message(), passphrase, signal))
+    pieces.push(Uint8Array.from(piece))
   return Buffer.concat(pieces)
 }
 
@@ -99,7 +100,8 @@ export async function changeVolume(world: World, run: string, key: string, chang
     yield padding(frame.length)
   }
   const pieces: Uint8Array[] = []
-  for await (const piece of jsSealer().seal(plain(), { certificates: holders, passphrase }, signal)) pieces.push(Uint8Array.from(piece))
+  for await (const piece of jsSealer().seal(plain(), { certificates: holders, passphrase }, signal))
+    pieces.push(Uint8Array.from(piece))
   const sealed = Buffer.concat(pieces)
   writeFileSync(folder + base, sealed)
   const receipt = receiptCodec.decode(readFileSync(folder + names.receipt(1)), names.receipt(1))

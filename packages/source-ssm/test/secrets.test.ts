@@ -12,7 +12,8 @@ import { DeleteParameterCommand } from "@aws-sdk/client-ssm"
 import { makeMachine } from "../../backup/test/machine.ts"
 import { gpgDoors } from "../../openpgp/test/doors.ts"
 import { observing, type Store } from "../../store/src/index.ts"
-import { collect, signal } from "../../trust/test/archive.ts"
+import { get } from "../../store/test/helpers.ts"
+import { signal } from "../../trust/test/archive.ts"
 import { ssmSource } from "../src/index.ts"
 import { lab, restoreLatest } from "./world.ts"
 
@@ -35,8 +36,7 @@ function processesWith(text: string): string[] {
 /** Names of the objects of an archive that hold the text. */
 async function objectsWith(store: Store, text: string): Promise<string[]> {
   const found: string[] = []
-  for await (const { name } of store.list("", signal))
-    if (Buffer.concat(await collect(store.read(name, signal))).includes(text)) found.push(name)
+  for await (const { name } of store.list("", signal)) if ((await get(store, name)).includes(text)) found.push(name)
   return found
 }
 

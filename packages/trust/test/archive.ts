@@ -8,6 +8,7 @@ import { generateKey } from "@backup-cloud/openpgp/keygen"
 import { jsSigner } from "@backup-cloud/openpgp/sign"
 import { jsVerifier } from "@backup-cloud/openpgp/verify"
 import type { Store } from "@backup-cloud/store"
+import { get } from "../../store/test/helpers.ts"
 import {
   addSource,
   type Change,
@@ -134,8 +135,7 @@ export async function makeArchive(
   const put = async (name: string, bytes: Uint8Array): Promise<void> => {
     await store.create(name, [bytes], digest(bytes), signal)
   }
-  const read = async (name: string): Promise<Uint8Array> =>
-    new Uint8Array(Buffer.concat(await collect(store.read(name, signal))))
+  const read = async (name: string): Promise<Uint8Array> => new Uint8Array(await get(store, name))
 
   const amend = async (added: readonly [string, Uint8Array][], ...changes: readonly Change[]): Promise<Policy> => {
     const after = nextPolicy(policy, later(CREATED, policy.number), ...changes)

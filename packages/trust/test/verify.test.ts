@@ -5,6 +5,7 @@ import { join } from "node:path"
 import test, { type TestContext } from "node:test"
 import { BackupError, names } from "@backup-cloud/format"
 import { directoryStore, memoryStore, type ObjectVersion, type Store } from "@backup-cloud/store"
+import { get } from "../../store/test/helpers.ts"
 import {
   memoryInMemory,
   ObjectError,
@@ -343,7 +344,7 @@ function withVersions(store: Store): Store {
     async remove(name, inner) {
       const info = await store.stat(name, inner)
       if (info === null) return
-      const bytes = Buffer.concat(await collect(store.read(name, inner)))
+      const bytes = await get(store, name)
       const list = kept.get(name) ?? []
       kept.set(name, [{ version: `v${list.length}`, bytes, arrived: info.arrived }, ...list])
       await store.remove(name, inner)
