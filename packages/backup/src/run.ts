@@ -149,6 +149,8 @@ export class Run {
     const room = new Room(this.#limits.volumes, () => this.#volumes.count)
     const outcome = await this.#keep(place(deps, room.within(jobs)), room, catalogue)
     for (const listing of listings) await listing.close()
+    // A catalogue begins with the top: a run without it could be neither built on nor restored.
+    if (this.#entries === 0 && outcome === "checkpoint") throw stoppedEarly()
     return await this.#commit(outcome, catalogue)
   }
 
@@ -338,6 +340,10 @@ function freeRunId(started: Date, random: BackupOptions["random"], { runs, broke
   let id = runId(started, random(4))
   for (let tries = 1; taken.has(id) && tries < 8; tries++) id = runId(started, random(4))
   return id
+}
+
+function stoppedEarly(): BackupError {
+  return new BackupError("incomplete", "it was told to stop before anything was read", { hint: "back up again" })
 }
 
 function tooLarge(volumes: number): BackupError {

@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
+import { isFault } from "@backup-cloud/format"
 import { dirSource } from "../../source-dir/src/index.ts"
 import { noise } from "../../store/test/helpers.ts"
 import { makeMachine } from "./machine.ts"
@@ -41,4 +42,18 @@ test("stopped amidst a large file", async (t) => {
   const content = await machine.content(machine.store, "latest")
   assert.equal(content.get("a/small"), "small")
   assert.ok(Buffer.from(content.get("large") ?? "", "latin1").equals(large))
+})
+
+test("stopped before anything was read, it commits nothing, and the next run is whole", async (t) => {
+  const root = mkdtempSync(join(tmpdir(), "bc-stop-"))
+  t.after(() => {
+    rmSync(root, { recursive: true })
+  })
+  writeFileSync(join(root, "first"), noise(2 * MiB))
+  const machine = await makeMachine(dirSource({ root }))
+  const early = machine.backup(machine.store, { stop: AbortSignal.abort() })
+  await assert.rejects(early, (error) => isFault(error, "incomplete") && /was not committed/.test(error.message))
+  assert.deepEqual((await machine.runs(machine.store)).runs, [])
+  assert.equal((await machine.backup(machine.store)).outcome, "complete")
+  assert.deepEqual(await machine.problems(machine.store), [])
 })
