@@ -23,8 +23,8 @@ describe("the table", () => {
     test(`holds for what ${name} declares`, () => {
       const row = mayImport[name] ?? []
       const own = Object.keys(manifest(name).dependencies ?? {})
-        .filter((dependency) => dependency.startsWith("@backup-cloud/"))
-        .map((dependency) => dependency.slice("@backup-cloud/".length))
+        .filter((dependency) => /^(@backup-cloud\/|backup-cloud$)/.test(dependency))
+        .map((dependency) => dependency.replace("@backup-cloud/", ""))
       if (row !== "all")
         assert.deepEqual(
           own.filter((dependency) => !row.includes(dependency)),
@@ -52,7 +52,10 @@ describe("a file that breaks the table is found", () => {
   const dependencies = Object.fromEntries(
     ["format", "openpgp", "store", "trust", "backup"].map((name) => [`@backup-cloud/${name}`, "0.1.0"]),
   )
-  const declared: Manifest = { dependencies: { ...dependencies, openpgp: "6.3.2" }, imports: { "#worker": "./x" } }
+  const declared: Manifest = {
+    dependencies: { ...dependencies, openpgp: "6.3.2", "backup-cloud": "0.1.0" },
+    imports: { "#worker": "./x" },
+  }
   const inPackage = (name: string, text: string): string[] =>
     violations({ path: `packages/${name}/src/made-up.ts`, text }, declared)
 
@@ -83,6 +86,8 @@ describe("a file that breaks the table is found", () => {
     ["trust", 'import "@backup-cloud/backup"'],
     ["backup", 'import "@backup-cloud/openpgp/open-private"'],
     ["backup", 'import "@backup-cloud/openpgp/keygen"'],
+    ["backup", 'import "backup-cloud"'],
+    ["restore", 'import "backup-cloud/parts"'],
     ["restore", 'import "@backup-cloud/openpgp/seal"'],
     ["keyholder", 'import "@backup-cloud/store"'],
     ["keyholder", 'import "@backup-cloud/openpgp/keygen"'],
@@ -108,6 +113,7 @@ describe("a file that breaks the table is found", () => {
     ["backup", 'import type { Sealer } from "@backup-cloud/openpgp"'],
     ["keyholder", 'import "@backup-cloud/openpgp/open-private"'],
     ["cli", 'import "@backup-cloud/openpgp"'],
+    ["cli", 'import "backup-cloud/parts"'],
   ]
   for (const [name, text] of good) {
     test(`and one that keeps it is not: ${name}: ${text}`, () => {

@@ -23,6 +23,10 @@ export const mayImport: Readonly<Record<string, readonly string[] | "all">> = {
   backup: ["format", ...door("seal", "sign", "verify", "open-passphrase"), "store", "trust"],
   restore: ["format", ...door("sign", "verify", "open-passphrase", "open-private"), "store", "trust"],
   keyholder: ["format", ...door(...doors), "trust"],
+  "backup-cloud": [
+    ...["format", ...door(...doors), "openpgp/keygen", "store", "trust", "backup", "restore"],
+    ...["recovery", "recovery/recover.sh", "recovery/RECOVER.txt"],
+  ],
   cli: "all",
 }
 
@@ -132,6 +136,6 @@ function judge(
   const [scope = "", part = ""] = specifier.split("/")
   const name = specifier.startsWith("@") ? `${scope}/${part}` : scope
   if (manifest.dependencies?.[name] === undefined) return "is not among the package's dependencies"
-  if (scope !== "@backup-cloud" || row === "all") return null
-  return row.includes(specifier.slice("@backup-cloud/".length)) ? null : `is not in the row of "${own}"`
+  if ((scope !== "@backup-cloud" && name !== "backup-cloud") || row === "all") return null
+  return row.includes(specifier.replace(/^@backup-cloud\//, "")) ? null : `is not in the row of "${own}"`
 }

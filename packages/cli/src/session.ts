@@ -1,45 +1,23 @@
-// What most commands need, made once and only when asked for: configuration, store, OpenPGP doors, trust, runs.
+// What most commands need: the machine with its archive, configuration, and how results and remarks are told.
 
-import { mkdir, writeFile } from "node:fs/promises"
-import { join, resolve } from "node:path"
-import { setTimeout } from "node:timers/promises"
-import { BackupError, expectName, isFault } from "@backup-cloud/format"
-import {
-  type Certificate,
-  type GpgHome,
-  openGpgHome,
-  personalHome,
-  type Signer,
-  type Verifier,
-} from "@backup-cloud/openpgp"
-import { exportCertificate } from "@backup-cloud/openpgp/keygen"
-import { gpgSigner } from "@backup-cloud/openpgp/sign"
-import { gpgVerifier } from "@backup-cloud/openpgp/verify"
-import { openStore, retrying, type Store, standardWaits } from "@backup-cloud/store"
-import {
-  loadTrust,
-  type Memory,
-  memoryFile,
-  newMemory,
-  readRuns,
-  type SourceRuns,
-  type Trust,
-  type TrustMemory,
-} from "@backup-cloud/trust"
+import { BackupError } from "@backup-cloud/format"
+import { Machine } from "backup-cloud/parts"
 import { type Config, readConfig } from "./config.ts"
 import type { CliEvent, Globals, Io } from "./io.ts"
 import { plain } from "./io.ts"
 import { Progress } from "./progress.ts"
 
-export class Session implements AsyncDisposable {
+export class Session extends Machine {
   readonly io: Io
   readonly globals: Globals
   readonly config: Config
-  #home: Promise<GpgHome> | null = null
-  #store: Promise<Store> | null = null
-  #verifier: Promise<Verifier & AsyncDisposable> | null = null
 
   private constructor(io: Io, globals: Globals, config: Config) {
+    const { archive, home, file } = config
+    super({
+      ...{ archive, home, env: io.env, cwd: io.cwd, now: io.now, random: io.random, signal: io.signal },
+      archiveHint: `give --archive URL, set BACKUP_CLOUD_ARCHIVE, or write "archive: URL" into ${file}`,
+    })
     this.io = io
     this.globals = globals
     this.config = config
@@ -47,14 +25,6 @@ export class Session implements AsyncDisposable {
 
   static async open(io: Io, globals: Globals): Promise<Session> {
     return new Session(io, globals, await readConfig(globals, io))
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    // What could not be opened needs no closing, and whoever asked for it was told why.
-    const verifier = await this.#verifier?.catch(() => null)
-    await verifier?.[Symbol.asyncDispose]()
-    const home = await this.#home?.catch(() => null)
-    await home?.[Symbol.asyncDispose]()
   }
 
   /** A line of the result for people; nothing with `--json`. */
@@ -96,103 +66,5 @@ export class Session implements AsyncDisposable {
   /** Whether this runs as root, who alone can give files away. */
   get isRoot(): boolean {
     return this.io.uid === 0
-  }
-
-  get archiveUrl(): string {
-    if (this.config.archive !== null) return this.config.archive
-    throw new BackupError("usage", "no archive is named", {
-      hint: `give --archive URL, set BACKUP_CLOUD_ARCHIVE, or write "archive: URL" into ${this.config.file}`,
-    })
-  }
-
-  /** A store by URL or path, its calls repeated while it is unavailable. */
-  async openStore(url: string): Promise<Store> {
-    const { env, cwd, signal } = this.io
-    const place = /^[a-z0-9]+:/.test(url) ? url : resolve(cwd, url)
-    const sleep = async (milliseconds: number, cancel: AbortSignal): Promise<void> => {
-      await setTimeout(milliseconds, undefined, { signal: cancel })
-    }
-    return retrying(await openStore(place, env, signal), standardWaits, sleep)
-  }
-
-  async store(): Promise<Store> {
-    return await (this.#store ??= this.openStore(this.archiveUrl))
-  }
-
-  /** A temporary GnuPG home, for everything that needs no private key of a person. */
-  async gpgHome(): Promise<GpgHome> {
-    return await (this.#home ??= openGpgHome())
-  }
-
-  async verifier(): Promise<Verifier> {
-    return await (this.#verifier ??= this.gpgHome().then((home) => gpgVerifier(home)))
-  }
-
-  /** The keyring of the person who runs this: their GNUPGHOME. */
-  person(): GpgHome {
-    return personalHome(this.io.env["GNUPGHOME"] ?? null)
-  }
-
-  personSigner(fingerprint: string): Signer {
-    return gpgSigner(this.person(), fingerprint)
-  }
-
-  get memory(): TrustMemory {
-    return memoryFile(join(this.config.home, "trust.json"))
-  }
-
-  /** What this machine remembers; throws `refused` if it trusts nobody yet. */
-  async remembered(): Promise<Memory> {
-    const memory = await this.memory.read()
-    if (memory !== null) return memory
-    throw new BackupError("refused", "this machine does not trust an administrator yet; nothing was read", {
-      hint: `compare the fingerprint with what the administrator told you, then: backup-cloud trust ${this.config.archive ?? "ARCHIVE"} FINGERPRINT; a key holder gives the administrator's certificate file for the archive`,
-    })
-  }
-
-  /** Pins an administrator; the certificate is kept, so that a holder can check proposals offline. */
-  async pin(administrator: Certificate): Promise<void> {
-    await mkdir(this.config.home, { recursive: true, mode: 0o700 })
-    await writeFile(join(this.config.home, "administrator.asc"), administrator.bytes, { mode: 0o600 })
-    await this.memory.write(newMemory(administrator.fingerprint))
-  }
-
-  /** The key of `candidates` that is in this person's keyring. Throws `usage` if none or several are. */
-  async ownKey(candidates: readonly string[], given: unknown, role: string): Promise<string> {
-    if (typeof given === "string") return expectName("fingerprint", given.replaceAll(" ", "").toUpperCase())
-    const own: string[] = []
-    for (const fingerprint of candidates) {
-      try {
-        await exportCertificate(this.person(), fingerprint)
-        own.push(fingerprint)
-      } catch (error) {
-        if (!isFault(error, "not-found")) throw error
-      }
-    }
-    const [one] = own
-    if (own.length === 1 && one !== undefined) return one
-    const why =
-      own.length === 0 ? `no ${role}'s key is in your keyring` : `the keys of several ${role}s are in your keyring`
-    throw new BackupError("usage", `${why}; nothing was done`, {
-      hint: "name yours with --key FINGERPRINT; GNUPGHOME chooses the keyring",
-    })
-  }
-
-  async trust(options: { readonly strict?: boolean } = {}): Promise<Trust> {
-    const { admin } = await this.remembered()
-    const { signal } = this.io
-    const home = this.memory
-    return await loadTrust({
-      reader: await this.store(),
-      verifier: await this.verifier(),
-      admin,
-      home,
-      signal,
-      ...options,
-    })
-  }
-
-  async runs(trust: Trust, source: string): Promise<SourceRuns> {
-    return await readRuns(trust, await this.store(), source, this.io.signal)
   }
 }

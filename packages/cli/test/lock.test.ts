@@ -9,8 +9,8 @@ import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { setTimeout as sleep } from "node:timers/promises"
 import { exitCode, isFault, processMark, type Receipt } from "@backup-cloud/format"
+import { takeLock } from "../../backup-cloud/src/lock.ts"
 import { noise } from "../../store/test/helpers.ts"
-import { takeLock } from "../src/lock.ts"
 import { type Started, World } from "./world.ts"
 
 const world = new World()

@@ -16,9 +16,10 @@ import {
   memoryInMemory,
   proposePolicy,
 } from "@backup-cloud/trust"
+import { readNamed, recoveryFile } from "backup-cloud/parts"
 import type { Command } from "commander"
 import { changeConfig } from "../config.ts"
-import { enrolledName, readCertificate, readNamed, recoveryFile } from "../files.ts"
+import { enrolledName, readCertificate } from "../files.ts"
 import { collect, listOf } from "../options.ts"
 import type { Register } from "../program.ts"
 import { warnOfExpiry } from "../publish.ts"

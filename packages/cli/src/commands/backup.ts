@@ -1,33 +1,15 @@
 // backup: every named source, or every one whose keys are on this machine.
 
-import { type BackupEvent, type BackupResult, backup } from "@backup-cloud/backup"
-import { BackupError, escapeControl, fromByteString, isFault } from "@backup-cloud/format"
-import { type GpgHome, openGpgHome, type Signer } from "@backup-cloud/openpgp"
-import { gpgPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
-import { gpgSealer } from "@backup-cloud/openpgp/seal"
-import { importedGpgSigner } from "@backup-cloud/openpgp/sign"
-import { rememberRuns, type Trust } from "@backup-cloud/trust"
+import type { BackupEvent, BackupResult } from "@backup-cloud/backup"
+import { BackupError, escapeControl, fromByteString } from "@backup-cloud/format"
+import type { Trust } from "@backup-cloud/trust"
+import { backupSource, type Extent, readExtent, readSecrets, type SourceEvent } from "backup-cloud/parts"
 import { type Command, Option } from "commander"
 import type { SourceConfig } from "../config.ts"
-import {
-  type Extent,
-  lockSource,
-  readExtent,
-  readNextKey,
-  readSecrets,
-  type SourceSecrets,
-  takeNextKey,
-  writeExtent,
-} from "../files.ts"
-import { forgetNoted, notedFiles } from "../handed.ts"
 import { size } from "../io.ts"
 import { openSource } from "../kinds.ts"
 import type { Register } from "../program.ts"
 import type { Session } from "../session.ts"
-
-const WORKERS = 2
-/** Unless the configuration says otherwise. */
-const CHECKPOINT_MINUTES = 30
 
 export function addBackupCommand(root: Command, register: Register): void {
   register(
@@ -96,54 +78,18 @@ async function backupOne(
   given?: SourceConfig,
 ): Promise<BackupResult> {
   const { io } = session
-  const { policy } = trust
-  const entry = policy.sources.find((source) => source.name === name)
-  if (entry === undefined)
-    throw new BackupError("not-found", `the policy has no source ${escapeControl(name)}; nothing was backed up`)
-  if (entry.keys.at(-1)?.accept_until !== "")
-    throw new BackupError("refused", `the policy accepts no more runs of ${name}; nothing was backed up`, {
-      hint: "its last key has ended; the administrator gives it another with source rekey",
-    })
-  const secrets = await secretsOf(session, name)
-  const place = given ?? sessionPlace(session, name)
-  await using held = new AsyncDisposableStack()
-  held.use(await lockSource(session, name))
-  const store = await session.store()
-  session.doing(`${name}: reading the receipts of earlier runs`)
-  const holders = policy.holders
-    .filter((holder) => holder.status === "present")
-    .map((holder) => trust.certificates.get(holder.sha256) ?? missing(holder.name))
-  const signing = held.use(await openGpgHome())
-  const signer = await signerOf(session, signing, name, secrets.signingKey, entry.keys.at(-1)?.fingerprint ?? "")
-  const home = await session.gpgHome()
-  const { checkpoint_minutes: minutes = CHECKPOINT_MINUTES } = place
   const started = io.now().getTime()
-  const handed = await notedFiles(session)
-  const result = await backup({
-    handed,
-    source: await openSource(session, name, place),
-    entry,
-    policy,
-    holders,
-    earlier: () => session.runs(trust, name),
-    secret: secrets.secret,
-    reader: store,
-    writer: store,
-    sealer: gpgSealer(home),
-    opener: gpgPassphraseOpener(home),
-    signer,
+  const result = await backupSource(session, trust, {
+    name,
+    async source() {
+      session.doing(`${name}: reading the receipts of earlier runs`)
+      return await openSource(session, name, given ?? sessionPlace(session, name))
+    },
+    checkpointMinutes: session.config.sources[name]?.checkpoint_minutes,
     proveAll,
-    workers: WORKERS,
-    checkpointEvery: minutes * 60_000,
-    now: io.now,
-    random: io.random,
     onEvent: shower(session, name, await readExtent(session, name)),
     stop: io.stop,
-    signal: io.signal,
   })
-  await forgetNoted(session, handed)
-  await remember(session, trust, name)
-  if (result.outcome !== "checkpoint") await writeExtent(session, name, result)
   const seconds = (io.now().getTime() - started) / 1000
   session.say(
     `${name}: ${result.outcome}, ${result.entries} entries of ${size(result.bytes)} in ${seconds.toFixed(1)} s, ${size(result.stored)} stored, run ${result.run}`,
@@ -152,62 +98,12 @@ async function backupOne(
   return result
 }
 
-async function secretsOf(session: Session, name: string): Promise<SourceSecrets> {
-  const secrets = await readSecrets(session, name)
-  if (secrets !== null) return secrets
-  throw new BackupError("not-found", `the keys of ${name} are not on this machine; nothing was backed up`, {
-    hint: `make them where its data is: backup-cloud source keygen ${name}`,
-  })
-}
-
-/** The present signing key, or the next one if the policy has that by now. */
-async function signerOf(
-  session: Session,
-  home: GpgHome,
-  name: string,
-  key: Uint8Array,
-  wanted: string,
-): Promise<Signer> {
-  const signer = await importedGpgSigner(home, key)
-  if (signer.fingerprint === wanted) return signer
-  const next = await readNextKey(session, name)
-  const nextSigner = next === null ? null : await importedGpgSigner(home, next)
-  if (nextSigner?.fingerprint === wanted) {
-    await takeNextKey(session, name)
-    return nextSigner
-  }
-  throw new BackupError(
-    "refused",
-    `the key of ${name} on this machine is not the one the policy has; nothing was backed up`,
-    {
-      hint: `make one with backup-cloud source keygen ${name} --again --out FILE; the administrator enrols it with backup-cloud source rekey ${name} --certificate FILE`,
-    },
-  )
-}
-
 function sessionPlace(session: Session, name: string) {
   const place = session.config.sources[name]
   if (place !== undefined) return place
   throw new BackupError("usage", `${session.config.file} does not say where ${name} is; nothing was backed up`, {
     hint: `write into it: sources: { ${name}: { url: "dir:///path" } }`,
   })
-}
-
-function missing(name: string): never {
-  throw new BackupError(
-    "refused",
-    `the certificate of the holder ${name} is not in the archive as the policy has it; nothing was backed up`,
-  )
-}
-
-/** This machine remembers its own run, so that it notices when it vanishes. */
-async function remember(session: Session, trust: Trust, name: string): Promise<void> {
-  try {
-    await rememberRuns(session.memory, [await session.runs(trust, name)])
-  } catch (error) {
-    if (!isFault(error, "unavailable")) throw error
-    session.note(`Note: ${error.message}`)
-  }
 }
 
 function unreadWords(why: string): string {
@@ -230,10 +126,14 @@ function showState(session: Session, name: string, event: BackupEvent & { readon
 }
 
 /** @param before what the last run had: about what this one will have */
-function shower(session: Session, name: string, before: Extent | null): (event: BackupEvent) => void {
+function shower(session: Session, name: string, before: Extent | null): (event: SourceEvent) => void {
   const progress = session.progress(name, "entries")
   const total = before === null ? null : { bytes: before.bytes, items: before.entries, about: true }
   return (event) => {
+    if (event.event === "not-remembered") {
+      session.note(`Note: ${event.why}`)
+      return
+    }
     if (event.event === "progress") {
       progress?.update({ bytes: event.bytes, items: event.entries }, total, `${size(event.stored)} stored`)
     } else if (event.event === "unread") {

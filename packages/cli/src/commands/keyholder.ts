@@ -18,8 +18,9 @@ import {
   reviewRequest,
 } from "@backup-cloud/keyholder"
 import { gpgPrivateOpener } from "@backup-cloud/openpgp/open-private"
+import { expectAbsent, readNamed } from "backup-cloud/parts"
 import type { Command } from "commander"
-import { expectAbsent, readNamed, writeNamed } from "../files.ts"
+import { writeNamed } from "../files.ts"
 import type { Register } from "../program.ts"
 import type { Session } from "../session.ts"
 

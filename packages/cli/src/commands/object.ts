@@ -8,13 +8,12 @@ import { BackupError, escapeControl, type Handed, isFault, RECORDED } from "@bac
 import { gpgSessionKeyOpener } from "@backup-cloud/openpgp/open-session"
 import { makeHandedRequest } from "@backup-cloud/restore"
 import { type JudgedRun, recordHanded, type Trust } from "@backup-cloud/trust"
+import { describeSealed, expectAbsent, openReleases, type SealedFile } from "backup-cloud/parts"
 import type { Command } from "commander"
-import { expectAbsent } from "../files.ts"
-import { describeSealed, type SealedFile } from "../handed.ts"
 import { size } from "../io.ts"
+import { listOf } from "../options.ts"
 import type { Register } from "../program.ts"
 import { changePolicy } from "../publish.ts"
-import { openReleases } from "../releases.ts"
 import type { Session } from "../session.ts"
 
 const BACKUP = "backup/"
@@ -96,7 +95,7 @@ export async function restoreObject(
   await expectAbsent(to)
   const { trust, sealed, run } = await find(session, name)
   const about = run ?? { ...RECORDED, receipt: { check: "" } }
-  const releases = await openReleases(session, trust, about, options)
+  const releases = await openReleases(session, trust, about, { files: listOf(options, "release"), key: options["key"] })
   const line = releases
     .flatMap(({ release }) => (release.kind === "object" ? release.secrets : []))
     .find((secret) => secret.startsWith(`${about.run} ${sealed.pkesk} `))

@@ -3,8 +3,9 @@
 import { BackupError } from "@backup-cloud/format"
 import { iamPolicy } from "@backup-cloud/store"
 import { decodeProposal, publishPolicy } from "@backup-cloud/trust"
+import { readNamed } from "backup-cloud/parts"
 import { type Command, Option } from "commander"
-import { readNamed, writeNamed } from "../files.ts"
+import { writeNamed } from "../files.ts"
 import type { Register } from "../program.ts"
 
 export function addPolicyCommands(root: Command, register: Register): void {

@@ -1,19 +1,12 @@
 // runs, status, verify: what there is, and whether it is as it should be. None of them needs a key.
 
-import { createHash } from "node:crypto"
 import { BackupError, escapeControl } from "@backup-cloud/format"
-import { verifyArchive, worst } from "@backup-cloud/trust"
+import { gravest, verifyWhole } from "backup-cloud/parts"
 import type { Command } from "commander"
-import { recoveryFile } from "../files.ts"
 import { size } from "../io.ts"
 import { ageTrouble, ageWords } from "../overdue.ts"
 import type { Register } from "../program.ts"
 import type { Session } from "../session.ts"
-
-const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
-
-/** Objects read at once. */
-const WIDTH = 4
 
 export function addReportCommands(root: Command, register: Register): void {
   register(root, "runs [name]", "all runs, newest last", async (session, [name]) => {
@@ -90,14 +83,9 @@ async function verify(session: Session, quick: boolean): Promise<void> {
   let done = { bytes: 0, items: 0 }
   let total = { bytes: 0, items: 0 }
   session.doing("reading receipts and checking their signatures")
-  const report = await verifyArchive({
-    trust,
-    reader: await session.store(),
+  const report = await verifyWhole(session, trust, {
     quick,
-    memory: session.memory,
-    unsigned: new Map([["RECOVER.txt", sha256(await recoveryFile("RECOVER.txt"))]]),
     signal: AbortSignal.any([io.signal, io.stop]),
-    width: WIDTH,
     onEvent(event) {
       if (event.event === "problem") {
         session.say(`${event.fault.toUpperCase()}  ${escapeControl(event.object)}: ${escapeControl(event.why)}`)
@@ -113,16 +101,8 @@ async function verify(session: Session, quick: boolean): Promise<void> {
     },
   })
   session.event({ event: "result", ...report })
-  const gravest = worst(report.problems)
-  if (gravest !== null) {
-    throw new BackupError(
-      gravest.fault,
-      `${report.problems.length} problems in ${session.archiveUrl}, the gravest: ${gravest.object}: ${gravest.why}`,
-      {
-        hint: "what is damaged here may be whole on an offline copy; restore --salvage brings what is intact",
-      },
-    )
-  }
+  const error = gravest(report, session.archiveUrl)
+  if (error !== null) throw error
   session.say(
     `${quick ? "Looked for" : "Read"} ${report.objects} objects of ${size(report.bytes)} in ${report.runs} runs: all as signed.`,
   )

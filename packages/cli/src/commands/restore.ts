@@ -9,14 +9,15 @@ import {
   pathKey,
   toByteString,
 } from "@backup-cloud/format"
-import { fileContent, planLines, planRestore, type RestorePlan, restore } from "@backup-cloud/restore"
+import { fileContent, planLines, type RestorePlan, restore } from "@backup-cloud/restore"
 import { globs } from "@backup-cloud/source-dir"
+import { type OpenRun, planOf, shortfall } from "backup-cloud/parts"
 import type { Command } from "commander"
 import { size } from "../io.ts"
 import { openTarget, shellCommand } from "../kinds.ts"
 import { collect, listOf } from "../options.ts"
 import type { Register } from "../program.ts"
-import { type OpenRun, openRun } from "../releases.ts"
+import { openRun } from "../releases.ts"
 import type { Session } from "../session.ts"
 import { restoreObject } from "./object.ts"
 
@@ -167,9 +168,7 @@ async function restoreRun(session: Session, name: string, options: Readonly<Reco
   session.doing("opening the release and the list of what the run holds")
   const open = await openRun(session, name, options, salvage)
   const paths = listOf(options, "path")
-  const plan = await planRestore(() => open.entries(), paths.length === 0 ? null : globs(paths, []))
-  if (plan.entries.length === 0)
-    throw new BackupError("not-found", `nothing in ${escapeControl(name)} matches; nothing was restored`)
+  const plan = await planOf(open, name, paths.length === 0 ? null : globs(paths, []))
   if (options["dryRun"] === true) {
     for (const line of planLines(plan)) session.say(line)
     session.event({ event: "result", files: plan.files, bytes: plan.bytes })
@@ -212,9 +211,8 @@ async function restoreRun(session: Session, name: string, options: Readonly<Reco
   )
   session.event({ event: "result", seconds, ...result })
   for (const hole of open.holes) session.note(`LOST part of the catalogue: ${escapeControl(hole)}`)
-  const unmade = result.problems.filter((problem) => !problem.expected)
-  const lost = result.lost.length + unmade.length + open.holes.size
-  if (kind === "ssm" && lost === unmade.length && lost > 0) {
+  const { all: lost, unmade } = shortfall(open, result)
+  if (kind === "ssm" && lost === unmade && lost > 0) {
     throw new BackupError("differs", `${lost} parameters are not as they were backed up; they are listed above`, {
       hint: "what is there was left; --overwrite replaces it",
     })

@@ -3,18 +3,17 @@
 import { BackupError, escapeControl, expectName, patterns, timeText } from "@backup-cloud/format"
 import { generateKey } from "@backup-cloud/openpgp/keygen"
 import { addSource, rekeySource, removeSource, setSource } from "@backup-cloud/trust"
-import type { Command } from "commander"
-import { changeConfig, type SourceConfig } from "../config.ts"
 import {
   expectAbsent,
-  readCertificate,
   readSecrets,
   type SourceSecrets,
   takeNextKey,
-  writeNamed,
   writeNextKey,
   writeSecrets,
-} from "../files.ts"
+} from "backup-cloud/parts"
+import type { Command } from "commander"
+import { changeConfig, type SourceConfig } from "../config.ts"
+import { readCertificate, writeNamed } from "../files.ts"
 import type { Io } from "../io.ts"
 import { placeOf } from "../kinds.ts"
 import { collect, listOf } from "../options.ts"

@@ -8,14 +8,11 @@ import { BackupError, escapeControl, type Handed } from "@backup-cloud/format"
 import { checkSealed, leadingPkesks } from "@backup-cloud/openpgp"
 import { gpgSealer } from "@backup-cloud/openpgp/seal"
 import type { Trust } from "@backup-cloud/trust"
-import * as v from "valibot"
-import { expectAbsent } from "./files.ts"
-import type { Session } from "./session.ts"
+import type { Machine } from "./machine.ts"
+import { expectAbsent } from "./named.ts"
 
 /** Bytes that key packets may take at the start of a file, far above what a thousand holders need. */
 const MOST_HEAD = 1 << 20
-
-const noteSchema = v.strictObject({ file: v.string(), sha256: v.string(), pkesk: v.string() })
 
 export interface SealedFile extends Handed {
   /** The PKESK packets whose digest is `pkesk`. */
@@ -38,8 +35,8 @@ export async function describeSealed(file: string, pieces: AsyncIterable<Uint8Ar
  * Seals `file` to all present holders as `file.gpg`, which appears whole or not at all, and notes it for the next run.
  * Throws `conflict` if that is there, `refused` where one holder alone may release nothing.
  */
-export async function sealFile(session: Session, { policy, certificates }: Trust, file: string): Promise<SealedFile> {
-  const { signal } = session.io
+export async function sealFile(machine: Machine, { policy, certificates }: Trust, file: string): Promise<SealedFile> {
+  const { signal } = machine.surroundings
   const sealed = `${file}.gpg`
   if (policy.release !== "any") {
     throw new BackupError(
@@ -60,16 +57,16 @@ export async function sealFile(session: Session, { policy, certificates }: Trust
   await using input = await open(file, "r").catch((cause: unknown) => {
     throw new BackupError("not-found", `${escapeControl(file)} cannot be read; nothing was sealed`, { cause })
   })
-  const part = `${sealed}.${Buffer.from(session.io.random(4)).toString("hex")}.part`
+  const part = `${sealed}.${Buffer.from(machine.surroundings.random(4)).toString("hex")}.part`
   try {
     await using output = await open(part, "wx+", 0o600)
     const plain = input.createReadStream({ autoClose: false, highWaterMark: 1 << 20 })
     const to = { certificates: holders, passphrase: null }
-    const sealedTo = await gpgSealer(await session.gpgHome()).sealInto(output, plain, to, signal)
+    const sealedTo = await gpgSealer(await machine.gpgHome()).sealInto(output, plain, to, signal)
     await output.sync()
     const pieces = output.createReadStream({ autoClose: false, start: 0, highWaterMark: 1 << 20 })
     const found = await describeSealed(basename(sealed), checkSealed(pieces, sealedTo))
-    await note(session, found)
+    await note(machine, found)
     await link(part, sealed)
     return found
   } finally {
@@ -77,27 +74,36 @@ export async function sealFile(session: Session, { policy, certificates }: Trust
   }
 }
 
-const folderOf = (session: Session): string => join(session.config.home, "handed")
+const folderOf = (machine: Machine): string => join(machine.home, "handed")
 
-async function note(session: Session, { file, sha256, pkesk }: Handed): Promise<void> {
-  await mkdir(folderOf(session), { recursive: true, mode: 0o700 })
-  await writeFile(join(folderOf(session), `${sha256}.json`), JSON.stringify({ file, sha256, pkesk }), { mode: 0o600 })
+async function note(machine: Machine, { file, sha256, pkesk }: Handed): Promise<void> {
+  await mkdir(folderOf(machine), { recursive: true, mode: 0o700 })
+  await writeFile(join(folderOf(machine), `${sha256}.json`), JSON.stringify({ file, sha256, pkesk }), { mode: 0o600 })
 }
 
 /** What no receipt records yet, sorted by digest. */
-export async function notedFiles(session: Session): Promise<Handed[]> {
-  const found = await readdir(folderOf(session)).catch(() => [])
+export async function notedFiles(machine: Machine): Promise<Handed[]> {
+  const found = await readdir(folderOf(machine)).catch(() => [])
   const notes: Handed[] = []
   for (const name of found.filter((each) => /^[0-9a-f]{64}\.json$/.test(each)).sort()) {
     // One that is gone was recorded by a run that ended meanwhile; one that is broken was never finished.
-    const text = await readFile(join(folderOf(session), name), "utf8").catch(() => "")
-    const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), noteSchema), text)
-    if (parsed.success) notes.push(parsed.output)
+    const text = await readFile(join(folderOf(machine), name), "utf8").catch(() => "")
+    const note = text === "" ? null : noteOf(text)
+    if (note !== null) notes.push(note)
   }
   return notes
 }
 
+function noteOf(text: string): Handed | null {
+  try {
+    const { file, sha256, pkesk } = JSON.parse(text) as Partial<Handed>
+    return file === undefined || sha256 === undefined || pkesk === undefined ? null : { file, sha256, pkesk }
+  } catch {
+    return null
+  }
+}
+
 /** To be called once a receipt records them. */
-export async function forgetNoted(session: Session, files: readonly Handed[]): Promise<void> {
-  for (const { sha256 } of files) await rm(join(folderOf(session), `${sha256}.json`), { force: true })
+export async function forgetNoted(machine: Machine, files: readonly Handed[]): Promise<void> {
+  for (const { sha256 } of files) await rm(join(folderOf(machine), `${sha256}.json`), { force: true })
 }

@@ -1,0 +1,139 @@
+// One backup of one source with the keys that lie in the home: what the policy says of it, its lock, its signing key, the
+// run itself, and what this machine remembers of it.
+
+import { type BackupEvent, type BackupResult, backup as run } from "@backup-cloud/backup"
+import { BackupError, escapeControl, isFault, type PolicySource, type Source } from "@backup-cloud/format"
+import { type GpgHome, openGpgHome, type Signer } from "@backup-cloud/openpgp"
+import { gpgPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
+import { gpgSealer } from "@backup-cloud/openpgp/seal"
+import { importedGpgSigner } from "@backup-cloud/openpgp/sign"
+import { rememberRuns, type Trust } from "@backup-cloud/trust"
+import { forgetNoted, notedFiles } from "./handed.ts"
+import type { Machine } from "./machine.ts"
+import { lockSource, readNextKey, readSecrets, type SourceSecrets, takeNextKey, writeExtent } from "./secrets.ts"
+
+/** Threads that read, hash and compress. */
+const WORKERS = 2
+const CHECKPOINT_MINUTES = 30
+
+export type SourceEvent =
+  | BackupEvent
+  /** The run is committed, and yet this machine would not notice if it vanished. `why` is for people. */
+  | { readonly event: "not-remembered"; readonly why: string }
+
+export interface BackupJob {
+  /** As the policy has it. */
+  readonly name: string
+  /** Called once nobody else backs the source up. */
+  readonly source: () => Promise<Source>
+  /** Minutes between checkpoints; 30 unless given. */
+  readonly checkpointMinutes?: number | undefined
+  /** Open every volume again before it is stored, not only the first. */
+  readonly proveAll?: boolean | undefined
+  readonly onEvent: (event: SourceEvent) => void
+  /** Told to stop: what is done so far is committed as a checkpoint. */
+  readonly stop: AbortSignal
+}
+
+/**
+ * Throws `not-found` if the policy or this machine does not know the source, `refused` if the policy takes no runs of it or
+ * not with the key that is here, `conflict` while another backup of it runs here, and as the backup itself does.
+ * @param trust loaded strictly
+ */
+export async function backupSource(machine: Machine, trust: Trust, job: BackupJob): Promise<BackupResult> {
+  const { name } = job
+  const { policy } = trust
+  const { now, random, signal } = machine.surroundings
+  const entry = acceptedSource(trust, name)
+  const secrets = await secretsOf(machine, name)
+  await using held = new AsyncDisposableStack()
+  held.use(await lockSource(machine, name, now()))
+  const store = await machine.store()
+  const holders = policy.holders
+    .filter((holder) => holder.status === "present")
+    .map((holder) => trust.certificates.get(holder.sha256) ?? missing(holder.name))
+  const signing = held.use(await openGpgHome())
+  const signer = await signerOf(machine, signing, name, secrets.signingKey, entry.keys.at(-1)?.fingerprint ?? "")
+  const home = await machine.gpgHome()
+  const handed = await notedFiles(machine)
+  const result = await run({
+    handed,
+    ...{ source: await job.source(), entry, policy, holders, signer, now, random, signal },
+    earlier: () => machine.runs(trust, name),
+    secret: secrets.secret,
+    reader: store,
+    writer: store,
+    sealer: gpgSealer(home),
+    opener: gpgPassphraseOpener(home),
+    proveAll: job.proveAll ?? false,
+    workers: WORKERS,
+    checkpointEvery: (job.checkpointMinutes ?? CHECKPOINT_MINUTES) * 60_000,
+    onEvent: job.onEvent,
+    stop: job.stop,
+  })
+  await forgetNoted(machine, handed)
+  await remember(machine, trust, job)
+  if (result.outcome !== "checkpoint") await writeExtent(machine, name, result)
+  return result
+}
+
+function acceptedSource({ policy }: Trust, name: string): PolicySource {
+  const entry = policy.sources.find((source) => source.name === name)
+  if (entry === undefined)
+    throw new BackupError("not-found", `the policy has no source ${escapeControl(name)}; nothing was backed up`)
+  if (entry.keys.at(-1)?.accept_until !== "")
+    throw new BackupError("refused", `the policy accepts no more runs of ${name}; nothing was backed up`, {
+      hint: "its last key has ended; the administrator gives it another with source rekey",
+    })
+  return entry
+}
+
+async function secretsOf(machine: Machine, name: string): Promise<SourceSecrets> {
+  const secrets = await readSecrets(machine, name)
+  if (secrets !== null) return secrets
+  throw new BackupError("not-found", `the keys of ${name} are not on this machine; nothing was backed up`, {
+    hint: `make them where its data is: backup-cloud source keygen ${name}`,
+  })
+}
+
+/** The present signing key, or the next one if the policy has that by now. */
+async function signerOf(
+  machine: Machine,
+  home: GpgHome,
+  name: string,
+  key: Uint8Array,
+  wanted: string,
+): Promise<Signer> {
+  const signer = await importedGpgSigner(home, key)
+  if (signer.fingerprint === wanted) return signer
+  const next = await readNextKey(machine, name)
+  const nextSigner = next === null ? null : await importedGpgSigner(home, next)
+  if (nextSigner?.fingerprint === wanted) {
+    await takeNextKey(machine, name)
+    return nextSigner
+  }
+  throw new BackupError(
+    "refused",
+    `the key of ${name} on this machine is not the one the policy has; nothing was backed up`,
+    {
+      hint: `make one with backup-cloud source keygen ${name} --again --out FILE; the administrator enrols it with backup-cloud source rekey ${name} --certificate FILE`,
+    },
+  )
+}
+
+function missing(name: string): never {
+  throw new BackupError(
+    "refused",
+    `the certificate of the holder ${name} is not in the archive as the policy has it; nothing was backed up`,
+  )
+}
+
+/** This machine remembers its own run, so that it notices when it vanishes. */
+async function remember(machine: Machine, trust: Trust, { name, onEvent }: BackupJob): Promise<void> {
+  try {
+    await rememberRuns(machine.memory, [await machine.runs(trust, name)])
+  } catch (error) {
+    if (!isFault(error, "unavailable")) throw error
+    onEvent({ event: "not-remembered", why: error.message })
+  }
+}

@@ -1,0 +1,35 @@
+// For programs that back up what they know best: three functions, and the words of those who write sources and targets.
+
+export type { BackupResult } from "@backup-cloud/backup"
+export {
+  BackupError,
+  type CatalogueEntry,
+  type Content,
+  EntryError,
+  type EntryType,
+  type Fault,
+  type FileContent,
+  fromByteString,
+  isFault,
+  type OpenedContent,
+  type Source,
+  type SourceEntry,
+  type StreamContent,
+  type Target,
+  type TargetProblem,
+  timeField,
+  toByteString,
+} from "@backup-cloud/format"
+export type { RestoreEvent, RestoreResult, Wanted } from "@backup-cloud/restore"
+export type { VerifyEvent, VerifyReport } from "@backup-cloud/trust"
+export type { SourceEvent } from "./backup.ts"
+export {
+  type ArchiveOptions,
+  type BackupCall,
+  backup,
+  NotWholeError,
+  type RestoreCall,
+  restore,
+  type VerifyCall,
+  verify,
+} from "./library.ts"

@@ -1,0 +1,138 @@
+// The three functions for programs. Each makes what it needs, cleans up behind itself, and returns only when all is well:
+// a run that lacks something, an archive that is not as it was signed and a restore that is not whole are errors, with what
+// was done nevertheless in `result`.
+
+import { randomBytes } from "node:crypto"
+import { resolve } from "node:path"
+import type { BackupResult } from "@backup-cloud/backup"
+import { BackupError, type Fault, type Source, type Target } from "@backup-cloud/format"
+import { type RestoreEvent, type RestoreResult, restore as run, type Wanted } from "@backup-cloud/restore"
+import type { Environment } from "@backup-cloud/store"
+import type { VerifyEvent, VerifyReport } from "@backup-cloud/trust"
+import { backupSource, type SourceEvent } from "./backup.ts"
+import { Machine } from "./machine.ts"
+import { openReleased } from "./releases.ts"
+import { chosenName, planOf, shortfall } from "./restore.ts"
+import { findRun } from "./run-name.ts"
+import { gravest, verifyWhole } from "./verify.ts"
+
+export interface ArchiveOptions {
+  /** `/path`, `s3://bucket/prefix` or `ssm:/base/path`. */
+  readonly archive: string
+  /** The folder that `backup-cloud trust` and `source keygen` write: BACKUP_CLOUD_HOME, or else ~/.config/backup-cloud. */
+  readonly home: string
+  /**
+   * GNUPGHOME (an operator's keyring) and what AWS needs, by the names of environment variables; for what is not given
+   * gpg and the AWS SDK look themselves.
+   */
+  readonly env?: Environment
+  /** Aborts at once; what is not committed is as if it had not been. */
+  readonly signal?: AbortSignal
+}
+
+export interface BackupCall extends ArchiveOptions {
+  /** Of the source in the policy, whose keys lie in the home. */
+  readonly name: string
+  readonly source: Source
+  /** Told to stop: what is done so far is committed as a checkpoint. */
+  readonly stop?: AbortSignal
+  readonly checkpointMinutes?: number
+  /** Open every volume again before it is stored, not only the first. */
+  readonly proveAll?: boolean
+  readonly onEvent?: (event: SourceEvent) => void
+}
+
+export interface VerifyCall extends ArchiveOptions {
+  /** Presence and length only. */
+  readonly quick?: boolean
+  readonly onEvent?: (event: VerifyEvent) => void
+}
+
+export interface RestoreCall extends ArchiveOptions {
+  /** `notes@latest`, `notes@<run id>` or `notes@2026-11-20`. */
+  readonly run: string
+  /** Files with what key holders answered. */
+  readonly releases: readonly string[]
+  readonly target: Target
+  /** What to restore; everything unless given. `globs` of the directory source makes one. */
+  readonly wanted?: Wanted
+  /** Fingerprint of the operator's key; the one that is in the keyring unless given. */
+  readonly key?: string
+  /** Read every file again after writing and compare it. */
+  readonly verify?: boolean
+  /** Bring what is intact of a damaged archive. */
+  readonly salvage?: boolean
+  readonly onEvent?: (event: RestoreEvent) => void
+}
+
+/** Something was done, and it is not all that was asked for. */
+export class NotWholeError<Result> extends BackupError {
+  readonly result: Result
+
+  constructor(fault: Fault, message: string, options: { readonly hint?: string; readonly result: Result }) {
+    super(fault, message, options)
+    this.result = options.result
+  }
+}
+
+const NEVER = new AbortController().signal
+const ignore = (): void => undefined
+
+function machineFor({ archive, home, env = {}, signal = NEVER }: ArchiveOptions): Machine {
+  return new Machine({
+    ...{ archive, home: resolve(home), env, cwd: resolve("."), signal },
+    archiveHint: "name one in `archive`",
+    now: () => new Date(),
+    random: (bytes) => new Uint8Array(randomBytes(bytes)),
+  })
+}
+
+/**
+ * Backs up a source of any kind. A run that is not `complete` is kept and throws `incomplete`, a `NotWholeError`; for other
+ * faults see `backupSource` and the source itself.
+ */
+export async function backup(call: BackupCall): Promise<BackupResult> {
+  const { name, source, stop = NEVER, onEvent = ignore, checkpointMinutes, proveAll } = call
+  await using machine = machineFor(call)
+  const trust = await machine.trust({ strict: true })
+  const job = { name, source: async () => source, stop, onEvent, checkpointMinutes, proveAll }
+  const result = await backupSource(machine, trust, job)
+  if (result.outcome === "complete") return result
+  const lacks = [...result.errors].map(([why, count]) => `${why} ${count}`).join(", ")
+  const hint = "its `result` says which run it is; a partial one can be restored, and a checkpoint as far as it came"
+  throw new NotWholeError(
+    "incomplete",
+    `the backup of ${name} is ${result.outcome}${lacks === "" ? "" : `: ${lacks}`}`,
+    {
+      ...{ hint, result },
+    },
+  )
+}
+
+/** Reads everything and checks every signature. Throws the gravest of the problems, a `NotWholeError`, if there is one. */
+export async function verify(call: VerifyCall): Promise<VerifyReport> {
+  await using machine = machineFor(call)
+  const { quick, onEvent = ignore, signal = NEVER } = call
+  const result = await verifyWhole(machine, await machine.trust(), { quick, onEvent, signal })
+  const worst = gravest(result, call.archive)
+  if (worst === null) return result
+  throw new NotWholeError(worst.fault, worst.message, { hint: worst.hint ?? "", result })
+}
+
+/**
+ * Brings a run back. Throws `refused` where the releases do not open what is wanted, before anything is written; `incomplete`, a
+ * `NotWholeError`, if something could not be brought back as it was; and as releases, catalogue, volumes and the target do.
+ */
+export async function restore(call: RestoreCall): Promise<RestoreResult> {
+  const { releases: files, key, salvage = false, target, wanted = null, onEvent = ignore, signal = NEVER } = call
+  await using machine = machineFor(call)
+  const open = await openReleased(machine, await findRun(machine, call.run, { salvage }), { files, key, salvage })
+  const plan = await planOf(open, call.run, wanted)
+  const what = chosenName(open, plan, wanted)
+  const verify = call.verify ?? false
+  const result = await run({ view: open.view, plan, target, what, salvage, verify, onEvent, signal })
+  const { all } = shortfall(open, result)
+  if (all === 0) return result
+  const hint = "its `result` lists them; look for damaged objects on another copy of the archive"
+  throw new NotWholeError("incomplete", `${all} things of ${call.run} could not be restored`, { hint, result })
+}

@@ -1,0 +1,166 @@
+// What work with an archive needs on a machine, made once and only when asked for: store, OpenPGP doors, whom it trusts.
+// It knows the home that the command line keeps, and nothing of how a person calls it.
+
+import { mkdir, writeFile } from "node:fs/promises"
+import { join, resolve } from "node:path"
+import { setTimeout } from "node:timers/promises"
+import { BackupError, expectName, isFault } from "@backup-cloud/format"
+import {
+  type Certificate,
+  type GpgHome,
+  openGpgHome,
+  personalHome,
+  type Signer,
+  type Verifier,
+} from "@backup-cloud/openpgp"
+import { exportCertificate } from "@backup-cloud/openpgp/keygen"
+import { gpgSigner } from "@backup-cloud/openpgp/sign"
+import { gpgVerifier } from "@backup-cloud/openpgp/verify"
+import { type Environment, openStore, retrying, type Store, standardWaits } from "@backup-cloud/store"
+import {
+  loadTrust,
+  type Memory,
+  memoryFile,
+  newMemory,
+  readRuns,
+  type SourceRuns,
+  type Trust,
+  type TrustMemory,
+} from "@backup-cloud/trust"
+
+export interface Surroundings {
+  /** URL or path of the archive; `null` if nothing says it. */
+  readonly archive: string | null
+  /** What to do about an archive that nothing names. */
+  readonly archiveHint: string
+  /** Folder of this machine's secrets and memory, absolute. */
+  readonly home: string
+  /** Used: GNUPGHOME, and what the store uses. */
+  readonly env: Environment
+  /** Where paths begin, absolute. */
+  readonly cwd: string
+  readonly now: () => Date
+  readonly random: (bytes: number) => Uint8Array
+  /** Aborts at once. */
+  readonly signal: AbortSignal
+}
+
+export class Machine implements AsyncDisposable {
+  readonly surroundings: Surroundings
+  #gpgHome: Promise<GpgHome> | null = null
+  #store: Promise<Store> | null = null
+  #verifier: Promise<Verifier & AsyncDisposable> | null = null
+
+  constructor(surroundings: Surroundings) {
+    this.surroundings = surroundings
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // What could not be opened needs no closing, and whoever asked for it was told why.
+    const verifier = await this.#verifier?.catch(() => null)
+    await verifier?.[Symbol.asyncDispose]()
+    const home = await this.#gpgHome?.catch(() => null)
+    await home?.[Symbol.asyncDispose]()
+  }
+
+  get home(): string {
+    return this.surroundings.home
+  }
+
+  get archiveUrl(): string {
+    const { archive, archiveHint: hint } = this.surroundings
+    if (archive !== null) return archive
+    throw new BackupError("usage", "no archive is named", { hint })
+  }
+
+  /** A store by URL or path, its calls repeated while it is unavailable. */
+  async openStore(url: string): Promise<Store> {
+    const { env, cwd, signal } = this.surroundings
+    const place = /^[a-z0-9]+:/.test(url) ? url : resolve(cwd, url)
+    const sleep = async (milliseconds: number, cancel: AbortSignal): Promise<void> => {
+      await setTimeout(milliseconds, undefined, { signal: cancel })
+    }
+    return retrying(await openStore(place, env, signal), standardWaits, sleep)
+  }
+
+  async store(): Promise<Store> {
+    return await (this.#store ??= this.openStore(this.archiveUrl))
+  }
+
+  /** A temporary GnuPG home, for everything that needs no private key of a person. */
+  async gpgHome(): Promise<GpgHome> {
+    return await (this.#gpgHome ??= openGpgHome())
+  }
+
+  async verifier(): Promise<Verifier> {
+    return await (this.#verifier ??= this.gpgHome().then((home) => gpgVerifier(home)))
+  }
+
+  /** The keyring of the person who runs this: their GNUPGHOME. */
+  person(): GpgHome {
+    return personalHome(this.surroundings.env["GNUPGHOME"] ?? null)
+  }
+
+  personSigner(fingerprint: string): Signer {
+    return gpgSigner(this.person(), fingerprint)
+  }
+
+  get memory(): TrustMemory {
+    return memoryFile(join(this.home, "trust.json"))
+  }
+
+  /** What this machine remembers; throws `refused` if it trusts nobody yet. */
+  async remembered(): Promise<Memory> {
+    const memory = await this.memory.read()
+    if (memory !== null) return memory
+    throw new BackupError("refused", "this machine does not trust an administrator yet; nothing was read", {
+      hint: `compare the fingerprint with what the administrator told you, then: backup-cloud trust ${this.surroundings.archive ?? "ARCHIVE"} FINGERPRINT; a key holder gives the administrator's certificate file for the archive`,
+    })
+  }
+
+  /** Pins an administrator; the certificate is kept, so that a holder can check proposals offline. */
+  async pin(administrator: Certificate): Promise<void> {
+    await mkdir(this.home, { recursive: true, mode: 0o700 })
+    await writeFile(join(this.home, "administrator.asc"), administrator.bytes, { mode: 0o600 })
+    await this.memory.write(newMemory(administrator.fingerprint))
+  }
+
+  /** The key of `candidates` that is in this person's keyring. Throws `usage` if none or several are. */
+  async ownKey(candidates: readonly string[], given: unknown, role: string): Promise<string> {
+    if (typeof given === "string") return expectName("fingerprint", given.replaceAll(" ", "").toUpperCase())
+    const own: string[] = []
+    for (const fingerprint of candidates) {
+      try {
+        await exportCertificate(this.person(), fingerprint)
+        own.push(fingerprint)
+      } catch (error) {
+        if (!isFault(error, "not-found")) throw error
+      }
+    }
+    const [one] = own
+    if (own.length === 1 && one !== undefined) return one
+    const why =
+      own.length === 0 ? `no ${role}'s key is in your keyring` : `the keys of several ${role}s are in your keyring`
+    throw new BackupError("usage", `${why}; nothing was done`, {
+      hint: "name yours with --key FINGERPRINT; GNUPGHOME chooses the keyring",
+    })
+  }
+
+  async trust(options: { readonly strict?: boolean } = {}): Promise<Trust> {
+    const { admin } = await this.remembered()
+    const { signal } = this.surroundings
+    const home = this.memory
+    return await loadTrust({
+      reader: await this.store(),
+      verifier: await this.verifier(),
+      admin,
+      home,
+      signal,
+      ...options,
+    })
+  }
+
+  async runs(trust: Trust, source: string): Promise<SourceRuns> {
+    return await readRuns(trust, await this.store(), source, this.surroundings.signal)
+  }
+}

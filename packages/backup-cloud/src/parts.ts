@@ -1,0 +1,13 @@
+// What the command line needs of this package besides its functions. It may change with every version; programs use the
+// package itself.
+
+export { backupSource, type SourceEvent } from "./backup.ts"
+export { describeSealed, notedFiles, type SealedFile, sealFile } from "./handed.ts"
+export { Machine } from "./machine.ts"
+export { expectAbsent, readNamed } from "./named.ts"
+export { recoveryFile } from "./recovery.ts"
+export { type OpenRun, openReleased, openReleases } from "./releases.ts"
+export { planOf, shortfall } from "./restore.ts"
+export { type ChosenRun, findRun } from "./run-name.ts"
+export * from "./secrets.ts"
+export { gravest, verifyWhole } from "./verify.ts"

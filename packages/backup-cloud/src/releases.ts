@@ -1,0 +1,97 @@
+// From release files to a run whose contents can be read.
+
+import { BackupError, type CatalogueEntry, isFault, type Root } from "@backup-cloud/format"
+import { gpgPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
+import { gpgPrivateOpener } from "@backup-cloud/openpgp/open-private"
+import {
+  catalogueEntries,
+  mergedSecrets,
+  type OpenedRelease,
+  openRelease,
+  openRoot,
+  type Released,
+  type RunReader,
+  salvagedEntries,
+  usedRuns,
+} from "@backup-cloud/restore"
+import type { Trust } from "@backup-cloud/trust"
+import type { Machine } from "./machine.ts"
+import { readNamed } from "./named.ts"
+import type { ChosenRun } from "./run-name.ts"
+
+export interface OpenRun extends ChosenRun {
+  readonly view: RunReader
+  readonly root: Root
+  /** The catalogue's entries; may be read again. When salvaging, those that can be had. */
+  entries(): AsyncIterable<CatalogueEntry>
+  /** When salvaging: what of the catalogue could not be had, a sentence each. */
+  readonly holes: ReadonlySet<string>
+}
+
+export interface Releases {
+  /** Files that hold what key holders answered. */
+  readonly files: readonly string[]
+  /** Fingerprint of the operator's key; the one that is in the keyring unless given. */
+  readonly key?: unknown
+  readonly salvage?: boolean
+}
+
+/** Opens a run with releases. Throws as `openRelease`, and if none of them opens the catalogue. */
+export async function openReleased(machine: Machine, chosen: ChosenRun, releases: Releases): Promise<OpenRun> {
+  const { trust, run, all } = chosen
+  const { signal } = machine.surroundings
+  const { salvage = false } = releases
+  const opened = await openReleases(machine, trust, run, releases)
+  const view: RunReader = {
+    reader: await machine.store(),
+    opener: gpgPassphraseOpener(await machine.gpgHome()),
+    secrets: mergedSecrets(opened.map(({ secrets }) => secrets)),
+    run,
+    runs: usedRuns(run, all.runs, salvage),
+  }
+  const root = await openRoot(view, signal)
+  const holes = new Set<string>()
+  const onHole = (error: BackupError): void => {
+    holes.add(error.message)
+  }
+  const entries = () => (salvage ? salvagedEntries(view, root, onHole, signal) : catalogueEntries(view, root, signal))
+  return { ...chosen, view, root, entries, holes }
+}
+
+/** What each of the release files says of `run` and opens, with this operator's key. Throws as `openRelease`. */
+export async function openReleases(
+  machine: Machine,
+  trust: Trust,
+  run: Released,
+  releases: Omit<Releases, "salvage">,
+): Promise<OpenedRelease[]> {
+  const { signal, now } = machine.surroundings
+  const present = trust.policy.operators.filter((each) => each.status === "present").map((each) => each.fingerprint)
+  const operator = await machine.ownKey(present, releases.key, "operator")
+  const opener = gpgPrivateOpener(machine.person())
+  const verifier = await machine.verifier()
+  const opened: OpenedRelease[] = []
+  for (const file of releases.files) {
+    const input = {
+      message: await readNamed(file),
+      object: file,
+      opener,
+      verifier,
+      trust,
+      run,
+      operator,
+      now: now(),
+      signal,
+    }
+    try {
+      opened.push(await openRelease(input))
+    } catch (error) {
+      if (!isFault(error, "tampered")) throw error
+      throw new BackupError("tampered", `${error.message}; nothing was opened`, {
+        cause: error,
+        hint: "give what a key holder answered (keyholder approve --out), and not the request itself",
+      })
+    }
+  }
+  return opened
+}
