@@ -22,7 +22,8 @@ describe("the table", () => {
     })
     test(`holds for what ${name} declares`, () => {
       const row = mayImport[name] ?? []
-      const own = Object.keys(manifest(name).dependencies ?? {})
+      const { dependencies, peerDependencies } = manifest(name)
+      const own = Object.keys({ ...dependencies, ...peerDependencies })
         .filter((dependency) => /^(@backup-cloud\/|backup-cloud$)/.test(dependency))
         .map((dependency) => dependency.replace("@backup-cloud/", ""))
       if (row !== "all")

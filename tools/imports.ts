@@ -41,6 +41,7 @@ export interface SourceFile {
 
 export interface Manifest {
   readonly dependencies?: Readonly<Record<string, string>>
+  readonly peerDependencies?: Readonly<Record<string, string>>
   readonly imports?: Readonly<Record<string, unknown>>
 }
 
@@ -135,7 +136,8 @@ function judge(
   }
   const [scope = "", part = ""] = specifier.split("/")
   const name = specifier.startsWith("@") ? `${scope}/${part}` : scope
-  if (manifest.dependencies?.[name] === undefined) return "is not among the package's dependencies"
+  if (manifest.dependencies?.[name] === undefined && manifest.peerDependencies?.[name] === undefined)
+    return "is not among the package's dependencies"
   if ((scope !== "@backup-cloud" && name !== "backup-cloud") || row === "all") return null
   return row.includes(specifier.replace(/^@backup-cloud\//, "")) ? null : `is not in the row of "${own}"`
 }

@@ -5,6 +5,7 @@ import { isAbsolute, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { BackupError, escapeControl, type Source, type Target } from "@backup-cloud/format"
 import type { SourceConfig } from "./config.ts"
+import { installed } from "./installed.ts"
 import type { Io } from "./io.ts"
 import type { Session } from "./session.ts"
 
@@ -71,7 +72,7 @@ export async function openSource(session: Session, name: string, config: SourceC
       })
     }
     case "command": {
-      const { commandSource } = await import("@backup-cloud/source-command")
+      const { commandSource } = await installed("source-command", () => import("@backup-cloud/source-command"))
       const streams = Object.entries(config.streams ?? {})
       return commandSource({
         streams: streams.map(([stream, command]) => ({ name: stream, command: shellCommand(command) })),
@@ -87,11 +88,11 @@ export async function openSource(session: Session, name: string, config: SourceC
         hint: `give it a directory: backup-cloud upload DIR ${name}`,
       })
     case "s3": {
-      const { s3Source } = await import("@backup-cloud/source-s3")
+      const { s3Source } = await installed("source-s3", () => import("@backup-cloud/source-s3"))
       return s3Source({ bucket: place.bucket, prefix: place.prefix, ...place.access })
     }
     case "ssm": {
-      const { ssmSource } = await import("@backup-cloud/source-ssm")
+      const { ssmSource } = await installed("source-ssm", () => import("@backup-cloud/source-ssm"))
       return ssmSource({ path: place.path, ...place.access })
     }
   }
@@ -115,7 +116,7 @@ export async function openTarget(
 ): Promise<{ target: Target; where: string; kind: "dir" | "s3" | "ssm" }> {
   const place = /^(?:s3|ssm):/.test(to) ? placeOf(to, session.io.env) : null
   if (place?.kind === "s3") {
-    const { s3Target } = await import("@backup-cloud/source-s3")
+    const { s3Target } = await installed("source-s3", () => import("@backup-cloud/source-s3"))
     const { bucket, prefix, access } = place
     const { intoExisting, overwrite, weakerEncryption: allowWeakerEncryption } = options
     const target = s3Target({ bucket, prefix, ...access, intoExisting, overwrite, allowWeakerEncryption })
@@ -131,7 +132,7 @@ export async function openTarget(
       kind: "dir",
     }
   }
-  const { ssmTarget } = await import("@backup-cloud/source-ssm")
+  const { ssmTarget } = await installed("source-ssm", () => import("@backup-cloud/source-ssm"))
   const target = ssmTarget({
     ...place.access,
     below: place.path,

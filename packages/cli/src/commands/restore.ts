@@ -13,6 +13,7 @@ import { fileContent, planLines, type RestorePlan, restore } from "@backup-cloud
 import { globs } from "@backup-cloud/source-dir"
 import { type OpenRun, planOf, shortfall } from "backup-cloud/parts"
 import type { Command } from "commander"
+import { installed } from "../installed.ts"
 import { size } from "../io.ts"
 import { openTarget, shellCommand } from "../kinds.ts"
 import { collect, listOf } from "../options.ts"
@@ -228,7 +229,7 @@ async function restoreRun(session: Session, name: string, options: Readonly<Reco
 async function pipeFiles(session: Session, open: OpenRun, plan: RestorePlan, script: string): Promise<void> {
   const { io } = session
   const signal = AbortSignal.any([io.signal, io.stop])
-  const { pipeInto } = await import("@backup-cloud/source-command")
+  const { pipeInto } = await installed("source-command", () => import("@backup-cloud/source-command"))
   let files = 0
   let bytes = 0
   const chosen = new Set([...plan.entries].filter((entry) => entry.type === "f").map((entry) => entry.path))

@@ -2,6 +2,7 @@
 
 import { BackupError, escapeControl, fromByteString } from "@backup-cloud/format"
 import type { Command } from "commander"
+import { installed } from "../installed.ts"
 import { placeOf } from "../kinds.ts"
 import type { Register } from "../program.ts"
 import type { Session } from "../session.ts"
@@ -9,7 +10,7 @@ import type { Session } from "../session.ts"
 export function addSsmCommands(root: Command, register: Register): void {
   const ssm = root.command("ssm").description("parameters of AWS Systems Manager as JSON, values in the clear")
   register(ssm, "export <url>", "all below ssm:/path, to standard output", async (session, [url = ""]) => {
-    const { exportJson } = await import("@backup-cloud/source-ssm")
+    const { exportJson } = await installed("source-ssm", () => import("@backup-cloud/source-ssm"))
     const { path, access } = parametersAt(session, url)
     for await (const text of exportJson({ path, ...access }, session.io.signal)) await session.io.raw(Buffer.from(text))
   })
@@ -24,7 +25,7 @@ export function addSsmCommands(root: Command, register: Register): void {
 }
 
 async function importAll(session: Session, url: string, overwrite: boolean): Promise<void> {
-  const { importJson } = await import("@backup-cloud/source-ssm")
+  const { importJson } = await installed("source-ssm", () => import("@backup-cloud/source-ssm"))
   const { io } = session
   const { written, equal, problems } = await importJson(
     io.input,
