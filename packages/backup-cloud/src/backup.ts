@@ -53,13 +53,18 @@ export async function backupSource(machine: Machine, trust: Trust, job: BackupJo
     .filter((holder) => holder.status === "present")
     .map((holder) => trust.certificates.get(holder.sha256) ?? missing(holder.name))
   const signing = held.use(await openGpgHome())
-  const signer = await signerOf(machine, signing, name, secrets.signingKey, entry.keys.at(-1)?.fingerprint ?? "")
+  const wanted = entry.keys.at(-1)?.fingerprint ?? ""
   const home = await machine.gpgHome()
+  // Side by side: each starts several processes of gpg.
+  const [signer, ...first] = await together(
+    signerOf(machine, signing, name, secrets.signingKey, wanted),
+    machine.runs(trust, name),
+  )
   const handed = await notedFiles(machine)
   const result = await run({
     handed,
     ...{ source: await job.source(), entry, policy, holders, signer, now, random, signal },
-    earlier: () => machine.runs(trust, name),
+    earlier: async () => first.pop() ?? (await machine.runs(trust, name)),
     secret: secrets.secret,
     reader: store,
     writer: store,
@@ -75,6 +80,12 @@ export async function backupSource(machine: Machine, trust: Trust, job: BackupJo
   await remember(machine, trust, job)
   if (result.outcome !== "checkpoint") await writeExtent(machine, name, result)
   return result
+}
+
+/** Both, or the first error once both have ended: neither goes on with a home that is gone. */
+async function together<A, B>(one: Promise<A>, other: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([one, other])
+  return await Promise.all([one, other])
 }
 
 function acceptedSource({ policy }: Trust, name: string): PolicySource {

