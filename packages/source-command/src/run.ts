@@ -15,6 +15,8 @@ export interface Command {
   readonly env?: Readonly<Record<string, string>>
   /** Absolute; that of this process unless given. */
   readonly cwd?: string
+  /** Open files that it gets as 3, 4 and so on. They may be closed once it was started. */
+  readonly fds?: readonly number[]
 }
 
 /** As `process.kill`: signals the process group `-pid`, and throws if it is not there. */
@@ -54,9 +56,9 @@ export class Running {
 
   /**
    * @param name of the stream, for messages
-   * @param way `out`: what it puts out is content; `in`: what it is given is
+   * @param way `out`: what it puts out is content; `in`: what it is given is; `both`
    */
-  constructor(name: string, { command, env, cwd }: Command, way: "in" | "out", options: RunOptions) {
+  constructor(name: string, { command, env, cwd, fds = [] }: Command, way: "in" | "out" | "both", options: RunOptions) {
     const [program = "", ...args] = command
     this.#options = options
     // Arguments are not told: they may hold what they should not.
@@ -65,15 +67,15 @@ export class Running {
       options.onLine(name, line)
     })
     const child = spawn(program, args, {
-      stdio: [way === "in" ? "pipe" : "ignore", "pipe", "pipe"],
+      stdio: [way === "out" ? "ignore" : "pipe", "pipe", "pipe", ...fds],
       detached: true,
       ...(env === undefined ? {} : { env }),
       ...(cwd === undefined ? {} : { cwd }),
     })
     this.#child = child
     this.stdin = child.stdin
-    this.stdout = way === "out" ? child.stdout : null
-    for (const pipe of way === "out" ? [child.stderr] : [child.stdout, child.stderr])
+    this.stdout = way === "in" ? null : child.stdout
+    for (const pipe of way === "in" ? [child.stdout, child.stderr] : [child.stderr])
       if (pipe !== null) this.#lines.read(pipe)
     this.exited = new Promise((resolve, reject) => {
       child.once("exit", (code, by) => {

@@ -74,7 +74,15 @@ function entryOf(stream: NamedStream, path: string, mtime: string, options: RunO
   }
 }
 
-async function* output(stream: NamedStream, options: RunOptions, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+/**
+ * What one command puts out; it starts when the first bytes are wanted, and its process group ends with the iteration.
+ * Throws `incomplete` if it cannot be started or does not end with status 0, also after its last byte.
+ */
+export async function* output(
+  stream: NamedStream,
+  options: RunOptions,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
   signal.throwIfAborted()
   const running = new Running(stream.name, stream, "out", options)
   const abort = (): void => void running.stop("SIGTERM")
