@@ -18,6 +18,7 @@ export const mayImport: Readonly<Record<string, readonly string[] | "all">> = {
   trust: ["format", ...door("sign", "verify"), "store"],
   "source-command": ["format"],
   "source-dir": ["format"],
+  "source-postgres": ["format", "source-command"],
   "source-s3": ["format"],
   "source-ssm": ["format"],
   backup: ["format", ...door("seal", "sign", "verify", "open-passphrase"), "store", "trust"],
