@@ -1,2 +1,3 @@
+export { type PostgresEvent, type PostgresRestoreOptions, type RestoredFile, restoreDatabases } from "./restore.ts"
 export type { PostgresAccess } from "./server.ts"
 export { type PostgresSourceOptions, postgresSource } from "./source.ts"

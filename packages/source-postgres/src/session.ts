@@ -90,8 +90,3 @@ export class Session implements AsyncDisposable {
 export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
-
-/** A text constant, where backslashes stand for themselves (`standard_conforming_strings`). */
-export function quoteText(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`
-}

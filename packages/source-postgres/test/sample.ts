@@ -100,12 +100,12 @@ export function described(cluster: Cluster, database: string): Record<string, st
   )
   found["large objects"] = cluster.sql(
     database,
-    "select oid, lomowner::regrole, lomacl, md5(lo_get(oid)) from pg_largeobject_metadata order by oid",
+    "select oid, lomowner::regrole, array(select unnest(lomacl)::text order by 1), md5(lo_get(oid)) from pg_largeobject_metadata order by oid",
   )
   found["structure"] = plain(cluster.tool("pg_dump", "--schema-only", database))
   found["settings"] = cluster.sql(
     "postgres",
-    `select pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datacl, setconfig, setrole::regrole, shobj_description(d.oid, 'pg_database')
+    `select pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, array(select unnest(datacl)::text order by 1), setconfig, setrole::regrole, shobj_description(d.oid, 'pg_database')
       from pg_database d left join pg_db_role_setting s on s.setdatabase = d.oid where datname = '${database.replaceAll("'", "''")}' order by setconfig`,
   )
   return found
