@@ -71,8 +71,9 @@ export class Server {
    * @param said what psql said of it
    */
   async connectFault(said: BackupError, signal: AbortSignal): Promise<BackupError> {
-    await using ready = await this.prepare(this.maintenance, ["pg_isready", "-q"], signal)
-    const asked = new Running("pg_isready", { ...ready, fds: [] }, "out", this.access)
+    // It needs neither password nor certificate, since all that it wants is an answer.
+    await using ready = await this.prepare(this.maintenance, ["pg_isready", "-q"], signal, { PGSSLMODE: "prefer" })
+    const asked = new Running("pg_isready", ready, "out", this.access)
     const { code } = await asked.exited
     const host = escapeControl(this.address.variables["PGHOST"] ?? "this machine")
     return code === 0

@@ -90,6 +90,21 @@ export class Cluster {
     })
   }
 
+  /** Does statements in a transaction of the superuser that stays open until it is told to commit. */
+  hold(database: string, statements: string): { ready: Promise<unknown>; commit: () => Promise<void> } {
+    const args = ["-X", "-A", "-t", "-q", "-h", this.folder, "-p", String(this.port), "-U", "postgres", database]
+    const child = spawn(join(this.#bin, "psql"), args, { env: { LC_ALL: "C" }, stdio: ["pipe", "pipe", "inherit"] })
+    const ended = once(child, "exit")
+    child.stdin.write(`${statements};\nselect 'ready';\n`)
+    return {
+      ready: once(child.stdout, "data"),
+      commit: async () => {
+        child.stdin.end("commit;\n")
+        await ended
+      },
+    }
+  }
+
   /** What a program of PostgreSQL puts out for the superuser. */
   tool(program: string, ...args: readonly string[]): string {
     const server = ["-h", this.folder, "-p", String(this.port), "-U", "postgres"]
