@@ -3,7 +3,7 @@
 
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { chownSync, globSync, mkdtempSync, rmSync } from "node:fs"
+import { chownSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { getuid, kill } from "node:process"
@@ -62,6 +62,12 @@ export class Cluster {
       if (status === 0) return
       await sleep(20)
     }
+  }
+
+  /** From its next start on nobody comes in over the network without TLS. */
+  requireTls(): void {
+    const file = join(this.#data, "pg_hba.conf")
+    writeFileSync(file, readFileSync(file, "utf8").replaceAll(/^host /gm, "hostssl "))
   }
 
   /** @param how SIGINT ends every connection first, SIGQUIT at once */

@@ -34,7 +34,7 @@ before(async () => {
   // More than pipes and slots hold, so that whoever breaks it off does it in the middle.
   cluster.sql(
     "big",
-    "create table t as select n, repeat(md5(n::text), 32) as x from generate_series(1, 30000) n; create table z as select 1 as a",
+    "create table t as select n, repeat(md5(n::text), 32) as x from generate_series(1, 6000) n; create table z as select 1 as a",
   )
 })
 after(async () => {

@@ -91,7 +91,7 @@ test("a script that does not restrict psql at its very beginning is made to", as
   const head = "--\n-- PostgreSQL database dump\n--\n\n"
   const own = `${head}\\restrict zgxUKiWN3ahs9I6CLBU1\n\nSELECT 1;\n${"-".repeat(300)}\n`
   assert.equal(await begun(own), own)
-  assert.equal(await begun(...own), own)
+  assert.equal(await begun(...(own.match(/[^]/g) ?? [])), own)
   for (const other of [
     "",
     "SELECT 1;\n",
