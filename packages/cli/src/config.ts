@@ -18,6 +18,11 @@ const sourceSchema = v.strictObject({
   acls: v.optional(v.boolean()),
   /** Of kind command: what is backed up under which name; text is run by the shell. */
   streams: v.optional(v.record(v.string(), v.union([v.string(), v.array(v.string())]))),
+  /** Of databases: where the password is, or a shell command that puts it out, such as one for a token. */
+  password_file: v.optional(v.string()),
+  password_command: v.optional(v.string()),
+  /** Of postgres: false where the password hashes of roles may not be read. */
+  role_passwords: v.optional(v.boolean()),
   checkpoint_minutes: v.optional(v.pipe(v.number(), v.gtValue(0))),
 })
 const configSchema = v.strictObject({

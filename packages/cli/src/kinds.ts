@@ -7,6 +7,7 @@ import { BackupError, escapeControl, type Source, type Target } from "@backup-cl
 import type { SourceConfig } from "./config.ts"
 import { installed } from "./installed.ts"
 import type { Io } from "./io.ts"
+import { chosenNames, postgresAccess } from "./postgres.ts"
 import type { Session } from "./session.ts"
 
 /** How AWS, or a server that speaks its protocol, is reached; what is absent the machine's AWS configuration says. */
@@ -18,13 +19,14 @@ interface Access {
 export type Place =
   | { readonly kind: "dir"; readonly path: string }
   | { readonly kind: "command" }
+  | { readonly kind: "postgres"; readonly url: string }
   /** Directories that scripts give, one for each run. */
   | { readonly kind: "upload" }
   | { readonly kind: "s3"; readonly bucket: string; readonly prefix: string; readonly access: Access }
   | { readonly kind: "ssm"; readonly path: string; readonly access: Access }
 
 const FORMS =
-  "dir:///absolute/path, s3://bucket/prefix, ssm:/path, command: with --stream NAME=COMMAND, or upload: for what scripts upload"
+  "dir:///absolute/path, s3://bucket/prefix, ssm:/path, postgres://role@host:port/database, command: with --stream NAME=COMMAND, or upload: for what scripts upload"
 
 /** What a source's URL names. Throws `usage` for a kind that this version does not know. */
 export function placeOf(url: string, env: Io["env"]): Place {
@@ -32,6 +34,7 @@ export function placeOf(url: string, env: Io["env"]): Place {
     throw new BackupError("usage", `${escapeControl(url)} is not a source this version knows`, { cause, hint: FORMS })
   }
   if (url === "command:") return { kind: "command" }
+  if (isPostgres(url)) return { kind: "postgres", url }
   if (url === "upload:") return { kind: "upload" }
   if (url.startsWith("dir:///")) {
     try {
@@ -52,6 +55,16 @@ export function placeOf(url: string, env: Io["env"]): Place {
   if (protocol === "s3:" && host !== "") return { kind: "s3", bucket: host, prefix: path.replace(/^\//, ""), access }
   if (protocol === "ssm:" && host === "" && path.startsWith("/")) return { kind: "ssm", path, access }
   return wrong()
+}
+
+/** Whether a place is a PostgreSQL server. */
+export const isPostgres = (url: string): boolean => /^postgres(?:ql)?:/.test(url)
+
+/** What `placeOf` gives, looked at by the package that it is for. Throws `usage`, also for a password in the URL. */
+export async function checkedPlace(url: string, env: Io["env"]): Promise<Place> {
+  const place = placeOf(url, env)
+  if (place.kind === "postgres") (await import("@backup-cloud/source-postgres")).parseAddress(place.url)
+  return place
 }
 
 /** The source as the configuration of this machine has it. Throws `usage` for what cannot be meant. */
@@ -87,6 +100,13 @@ export async function openSource(session: Session, name: string, config: SourceC
       throw new BackupError("usage", `${name} is what scripts upload; nothing was backed up`, {
         hint: `give it a directory: backup-cloud upload DIR ${name}`,
       })
+    case "postgres": {
+      const { postgresSource } = await import("@backup-cloud/source-postgres")
+      const { role_passwords: rolePasswords = true } = config
+      const access = postgresAccess(session, name, place.url, config)
+      const chosen = chosenNames(config)
+      return postgresSource({ ...access, ...(chosen === null ? {} : { chosen }), rolePasswords, now: io.now })
+    }
     case "s3": {
       const { s3Source } = await installed("source-s3", () => import("@backup-cloud/source-s3"))
       return s3Source({ bucket: place.bucket, prefix: place.prefix, ...place.access })

@@ -10,7 +10,7 @@ import { type PostgresAccess, Server } from "./server.ts"
 import { Session } from "./session.ts"
 
 export interface PostgresSourceOptions extends PostgresAccess {
-  /** Which of all databases; not asked where the URL names one. */
+  /** Which of all databases; absent where the URL names one. */
   readonly chosen?: (database: string) => boolean
   /** False where the role may not see the password hashes of roles: then roles come back without any. */
   readonly rolePasswords?: boolean
@@ -26,9 +26,15 @@ const DATABASES = `select coalesce(jsonb_agg(datname order by datname), '[]') fr
  * Everything is read in each run; what is the same is not stored again. `entries` throws `refused` or `unavailable` if the
  * server does not let us in or does not answer, `not-found` if no database is chosen. Content throws `incomplete` if a
  * program fails, is killed, or ends before it says that the dump is complete.
+ *
+ * Throws `usage` for an address that is none, and for one database of which some are to be chosen.
  */
 export function postgresSource(options: PostgresSourceOptions): Source {
   const server = new Server(options)
+  if (server.address.database !== null && options.chosen !== undefined)
+    throw new BackupError("usage", "the address names one database, of which none can be chosen; nothing was done", {
+      hint: "leave include and exclude out, or the name in the address",
+    })
   const entries = async function* (signal: AbortSignal): AsyncGenerator<SourceEntry[], void, undefined> {
     const databases = await list(server, options, signal)
     const mtime = `${Math.floor(options.now().getTime() / 1000)}.000000000`

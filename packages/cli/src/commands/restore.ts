@@ -15,8 +15,10 @@ import { type OpenRun, planOf, shortfall } from "backup-cloud/parts"
 import type { Command } from "commander"
 import { installed } from "../installed.ts"
 import { size } from "../io.ts"
-import { openTarget, shellCommand } from "../kinds.ts"
+import { checkedPlace, isPostgres, openTarget, shellCommand } from "../kinds.ts"
 import { collect, listOf } from "../options.ts"
+import { passwordPlace } from "../passwords.ts"
+import { restoreIntoPostgres } from "../postgres.ts"
 import type { Register } from "../program.ts"
 import { openRun } from "../releases.ts"
 import type { Session } from "../session.ts"
@@ -57,11 +59,16 @@ export function addRestoreCommands(root: Command, register: Register): void {
         throw new BackupError("usage", "--object restores one sealed file, and nothing of a run; nothing was restored")
     }),
   )
-    .option("--to <place>", "where to: a directory, s3://bucket/prefix for objects, ssm:/path for parameters")
+    .option(
+      "--to <place>",
+      "where to: a directory, s3://bucket/prefix for objects, ssm:/path for parameters, postgres://… for databases",
+    )
     .option("--object <file>", "one sealed file instead of a run, to the file that --to names")
     .option("--pipe <command>", "into a shell command instead, once for each file, whose name is $1")
     .option("--path <glob>", "only these; repeat", collect)
-    .option("--into-existing", "into a directory that holds other things, which are kept")
+    .option("--into-existing", "into a directory or database that holds other things, which are kept")
+    .option("--password-file <file>", "of a database server: where the password is")
+    .option("--password-command <command>", "of a database server: what puts it out")
     .option("--verify", "read everything again and compare")
     .option("--dry-run", "only say what would be done")
     .option("--salvage", "bring what is intact of a damaged archive, list the rest")
@@ -166,6 +173,13 @@ async function restoreRun(session: Session, name: string, options: Readonly<Reco
   const salvage = options["salvage"] === true
   if ((options["to"] === undefined) === (options["pipe"] === undefined))
     throw new BackupError("usage", "say where to restore to: --to DIR or --pipe COMMAND; nothing was restored")
+  const to = typeof options["to"] === "string" ? options["to"] : ""
+  const intoServer = isPostgres(to)
+  if (intoServer) await checkedPlace(to, io.env)
+  if (intoServer && salvage)
+    throw new BackupError("usage", "a database comes whole or not at all; nothing was restored", {
+      hint: "salvage into a directory: --to DIR",
+    })
   session.doing("opening the release and the list of what the run holds")
   const open = await openRun(session, name, options, salvage)
   const paths = listOf(options, "path")
@@ -179,8 +193,13 @@ async function restoreRun(session: Session, name: string, options: Readonly<Reco
     await pipeFiles(session, open, plan, options["pipe"])
     return
   }
-  const { target, where, kind } = await openTarget(session, options["to"] as string, {
-    intoExisting: options["intoExisting"] === true,
+  const intoExisting = options["intoExisting"] === true
+  if (intoServer) {
+    await restoreIntoPostgres(session, open, plan, to, { intoExisting, ...passwordPlace(options, io.cwd) })
+    return
+  }
+  const { target, where, kind } = await openTarget(session, to, {
+    intoExisting,
     setId: options["setId"] === true,
     devices: options["devices"] === true,
     overwrite: options["overwrite"] === true,

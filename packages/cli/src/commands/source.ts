@@ -15,8 +15,9 @@ import type { Command } from "commander"
 import { changeConfig, type SourceConfig } from "../config.ts"
 import { readCertificate, writeNamed } from "../files.ts"
 import type { Io } from "../io.ts"
-import { placeOf } from "../kinds.ts"
+import { checkedPlace, type Place } from "../kinds.ts"
 import { collect, listOf } from "../options.ts"
+import { passwordPlace } from "../passwords.ts"
 import type { Register } from "../program.ts"
 import { changePolicy } from "../publish.ts"
 import type { Session } from "../session.ts"
@@ -31,11 +32,17 @@ export function addSourceCommands(root: Command, register: Register): void {
       .option("--one-file-system", "do not enter other file systems")
       .option("--xattrs", "keep extended attributes")
       .option("--acls", "keep access control lists")
+      .option("--password-file <file>", "of a database server: where the password is")
+      .option("--password-command <command>", "of a database server: what puts it out, such as a token")
+      .option(
+        "--no-role-passwords",
+        "of postgres: leave out the password hashes of roles, which not every role may read",
+      )
   withPlace(
     register(
       source,
       "add <name> <url>",
-      "enrol a source: dir:///path, s3://bucket/prefix, ssm:/path, command: for what commands put out, or upload: for what scripts upload",
+      "enrol a source: dir:///path, s3://bucket/prefix, ssm:/path, postgres://role@host:port/database, command: for what commands put out, or upload: for what scripts upload",
       async (session, [name = "", url = ""], options) => {
         await add(session, expectName("name", name), url, options)
       },
@@ -120,7 +127,8 @@ async function keygen(
   options: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const again = options["again"] === true
-  const config = url === undefined ? null : configOf(url, options, session.io.env)
+  const config =
+    url === undefined ? null : configOf(await checkedPlace(url, session.io.env), url, options, session.io.cwd)
   if (typeof options["out"] === "string") await expectAbsent(options["out"])
   const keys = await makeKeys(session, name)
   if (again) await keepNextKey(session, name, keys)
@@ -171,9 +179,9 @@ async function add(
   url: string,
   options: Readonly<Record<string, unknown>>,
 ): Promise<void> {
-  const { kind } = placeOf(url, session.io.env)
+  const place = await checkedPlace(url, session.io.env)
   const file = options["certificate"]
-  const config = file === undefined ? configOf(url, options, session.io.env) : null
+  const config = file === undefined ? configOf(place, url, options, session.io.cwd) : null
   const { policy, administrator } = await session.trust()
   if (policy.sources.some((source) => source.name === name)) {
     throw new BackupError("conflict", `the policy has a source ${name} already; nothing was enrolled`, {
@@ -194,19 +202,18 @@ async function add(
     keys === null
       ? await readCertificate(session, String(file))
       : await verifier.certificate(keys.certificate, `the certificate of ${name}`, session.io.signal)
-  const change = addSource({ name, certificate, kind, schedule: options["schedule"] as string })
+  const change = addSource({ name, certificate, kind: place.kind, schedule: options["schedule"] as string })
   await changePolicy(session, [change], [{ role: "source", name, certificate }], undefined)
   if (config !== null) {
     await configure(session, name, config)
     session.say(
-      `The keys of ${name} are in ${session.config.home}. Next: backup-cloud ${kind === "upload" ? `upload DIR ${name}` : `backup ${name}`}`,
+      `The keys of ${name} are in ${session.config.home}. Next: backup-cloud ${place.kind === "upload" ? `upload DIR ${name}` : `backup ${name}`}`,
     )
   } else session.say(`Next, where the data is: backup-cloud backup ${name}`)
 }
 
 /** What the yaml of the machine says of a source. Throws `usage` for options that do not fit its kind. */
-function configOf(url: string, options: Readonly<Record<string, unknown>>, env: Io["env"]): SourceConfig {
-  const place = placeOf(url, env)
+function configOf(place: Place, url: string, options: Readonly<Record<string, unknown>>, cwd: string): SourceConfig {
   const include = listOf(options, "include")
   const exclude = listOf(options, "exclude")
   const files = {
@@ -216,9 +223,17 @@ function configOf(url: string, options: Readonly<Record<string, unknown>>, env: 
     ...(options["xattrs"] === true ? { xattrs: true } : {}),
     ...(options["acls"] === true ? { acls: true } : {}),
   }
+  const server = {
+    ...passwordPlace(options, cwd),
+    ...(options["rolePasswords"] === false ? { role_passwords: false } : {}),
+  }
   const given = listOf(options, "stream").map((text) => /^([^=]+)=(.+)$/s.exec(text)?.slice(1) ?? [])
   const streams = Object.fromEntries(given.map(([stream = "", command = ""]) => [stream, command]))
   const named = given.length > 0 && given.every((each) => each.length === 2)
+  if (place.kind !== "postgres" && Object.keys(server).length > 0)
+    throw new BackupError("usage", `${url} is no database server, and has no password; nothing was made`, {
+      hint: "--password-file, --password-command and --no-role-passwords belong to postgres://…",
+    })
   if (place.kind === "command" && named && Object.keys(files).length === 0) return { url, streams }
   if (place.kind === "command")
     throw new BackupError("usage", "a source of commands has streams, and nothing to include; nothing was made", {
@@ -226,11 +241,13 @@ function configOf(url: string, options: Readonly<Record<string, unknown>>, env: 
     })
   if (given.length > 0)
     throw new BackupError("usage", `${url} has no streams; nothing was made`, { hint: "--stream belongs to command:" })
-  if (place.kind !== "dir" && place.kind !== "upload" && Object.keys(files).length > 0)
+  const namesOnly = Object.keys(files).every((each) => each === "include" || each === "exclude")
+  const takesFiles = place.kind === "dir" || place.kind === "upload" || (place.kind === "postgres" && namesOnly)
+  if (!takesFiles && Object.keys(files).length > 0)
     throw new BackupError("usage", `${url} is no directory; nothing was made`, {
-      hint: "globs and the options of file systems belong to dir:///path",
+      hint: "globs belong to dir:///path and to names of databases, the options of file systems to dir:///path",
     })
-  return { url, ...files }
+  return { url, ...files, ...server }
 }
 
 async function configure(session: Session, name: string, entry: SourceConfig): Promise<void> {
