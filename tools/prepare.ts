@@ -22,6 +22,8 @@ export const needed: Readonly<Record<string, { readonly apt: string } | { readon
   mawk: { apt: "mawk" },
   zsh: { apt: "zsh" },
   rsync: { apt: "rsync" },
+  openssl: { apt: "openssl" },
+  pg_createcluster: { apt: "postgresql" },
   "systemd-analyze": { apt: "systemd" },
   debootstrap: { apt: "debootstrap" },
   moto_server: { command: "python3 -m pip install 'moto[server]==5.2.1'" },

@@ -21,7 +21,7 @@ let other: Cluster
 
 before(async () => {
   ;[cluster, other] = await Promise.all([Cluster.start(), Cluster.start()])
-  cluster.role("backup", "bypassrls in role pg_read_all_data")
+  cluster.backupRole()
   other.role("restorer", "superuser")
   cluster.sql("postgres", ROLES)
   makeSample(cluster, "shop")

@@ -62,7 +62,7 @@ function lexeme(script: string, at: number): [Pick<Token, "kind" | "value"> | nu
 }
 
 /** Whether a statement begins with these words. */
-export function begins({ tokens }: Statement, ...words: readonly string[]): boolean {
+function begins({ tokens }: Statement, ...words: readonly string[]): boolean {
   return words.every((word, i) => tokens[i]?.kind === "word" && tokens[i].value === word)
 }
 

@@ -136,6 +136,16 @@ export class Cluster {
     }
   }
 
+  /** Makes the role `backup` with the rights that the page of the source tells. */
+  backupRole(): void {
+    const page = readFileSync(join(import.meta.dirname, "../../../docs/sources/postgres.md"), "utf8")
+    const [, grants = ""] = /^```sql\n([^]*?)^```/m.exec(page) ?? []
+    this.sql(
+      "postgres",
+      grants.replace("'long and random'", () => `'${PASSWORD.replaceAll("'", "''")}'`),
+    )
+  }
+
   /** Makes a role with the password that tests have. */
   role(name: string, rights: string): void {
     this.sql("postgres", `create role ${name} login ${rights} password '${PASSWORD.replaceAll("'", "''")}'`)

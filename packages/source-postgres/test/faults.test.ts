@@ -29,7 +29,7 @@ let cluster: Cluster
 
 before(async () => {
   cluster = await Cluster.start()
-  cluster.role("backup", "bypassrls in role pg_read_all_data")
+  cluster.backupRole()
   cluster.sql("postgres", "create database big")
   // More than pipes and slots hold, so that whoever breaks it off does it in the middle.
   cluster.sql(

@@ -21,7 +21,7 @@ let first = ""
 
 before(async () => {
   ;[cluster, other] = await Promise.all([Cluster.start(), Cluster.start()])
-  cluster.role("backup", "bypassrls in role pg_read_all_data")
+  cluster.backupRole()
   cluster.sql("postgres", ROLES)
   other.role("restorer", "superuser")
   makeSample(cluster, NAME)

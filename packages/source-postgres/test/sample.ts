@@ -15,7 +15,7 @@ create role evil superuser;
 `
 
 /** Tables, partitions, an odd name, sequences, routines, grants, large objects, an extension. */
-export const SCHEMA = `
+const SCHEMA = `
 create extension citext;
 create schema shop authorization app_owner;
 set role app_owner;
@@ -47,7 +47,7 @@ reset role;
 create table public.mail (address citext primary key);
 `
 
-export const ROWS = `
+const ROWS = `
 insert into shop.items (name, price, tags, extra, raw, at)
   select 'item ' || n, n % 50, array['a', null, 'b"' || n], jsonb_build_object('n', n), decode(md5(n::text), 'hex'), '2025-06-01Z'
   from generate_series(1, 2000) n;

@@ -24,7 +24,7 @@ let cluster: Cluster
 before(async () => {
   mkdirSync(memory, { mode: 0o700 })
   cluster = await Cluster.start()
-  cluster.role("backup", "bypassrls in role pg_read_all_data")
+  cluster.backupRole()
   cluster.role("restorer", "superuser")
   cluster.sql("postgres", ROLES)
   makeSample(cluster, "app")

@@ -15,7 +15,7 @@ let worlds = 0
 
 before(async () => {
   cluster = await Cluster.start()
-  cluster.role("backup", "bypassrls in role pg_read_all_data")
+  cluster.backupRole()
   cluster.sql("postgres", ROLES)
 })
 after(async () => {
@@ -184,4 +184,21 @@ test("without the right to read password hashes roles come back without them, an
   const without = await globals({ url, rolePasswords: false })
   assert.match(without, /^ALTER ROLE clerk WITH (?!.*PASSWORD)/m)
   assert.match(await globals({}), /^ALTER ROLE clerk WITH .*PASSWORD 'SCRAM-/m)
+})
+
+test("with less than the rights of the page a run is never whole, and with them it is", async () => {
+  cluster.sql("postgres", "create database locked")
+  cluster.sql("locked", "create table t as select 1 as a; alter table t enable row level security")
+  const outcome = async (): Promise<string> => {
+    const machine = await makeMachine(sourceOf("/locked", { url: cluster.url("/locked", "lesser") }))
+    return (await machine.backup(machine.store)).outcome
+  }
+  cluster.role("lesser", "")
+  assert.equal(await outcome(), "failed")
+  cluster.sql("postgres", "grant pg_read_all_data to lesser")
+  assert.equal(await outcome(), "failed")
+  cluster.sql("postgres", "alter role lesser bypassrls; revoke pg_read_all_data from lesser")
+  assert.equal(await outcome(), "failed")
+  cluster.sql("postgres", "grant pg_read_all_data to lesser")
+  assert.equal(await outcome(), "complete")
 })

@@ -66,7 +66,7 @@ test("a URL that means something else, or holds a password, is a usage error tha
 
 test("with verify-full only the right authority and the right name count, and without TLS nobody comes in", async () => {
   cluster = await Cluster.start()
-  cluster.role("backup", "bypassrls in role pg_read_all_data")
+  cluster.backupRole()
   const folder = join(cluster.folder, "tls")
   mkdirSync(folder)
   const openssl = (...args: readonly string[]): unknown => execFileSync("openssl", args, { cwd: folder, stdio: "pipe" })
