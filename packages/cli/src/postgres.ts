@@ -71,7 +71,8 @@ export async function restoreIntoPostgres(
         }
         databases++
         const how = event.created ? "" : "; it was there, and keeps its own settings"
-        session.say(`Database ${event.name}: ${event.rows} rows, a dump of ${size(event.bytes)}${how}.`)
+        const rows = event.rows === null ? "rows not counted" : `${event.rows} rows`
+        session.say(`Database ${event.name}: ${rows}, a dump of ${size(event.bytes)}${how}.`)
       },
     },
     signal,

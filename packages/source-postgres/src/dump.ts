@@ -10,8 +10,16 @@ import { Session } from "./session.ts"
 
 /** Plain SQL as psql takes it. pg_dump waits for a lock no longer than we do. */
 const PG_DUMP = ["pg_dump", "-w", "--lock-wait-timeout=10min"]
+/**
+ * Names of databases and roles as they are stored: they are the same in databases of every encoding, so turning them from that
+ * of one database into another would change them. Content is in the encoding of its database.
+ */
+export const RAW = "--encoding=SQL_ASCII"
 /** All that pg_dump says of the database itself, and nothing of what is in it: of its tables one is chosen, and that left out. */
-const NO_CONTENT = ["--create", "--schema-only", "--table=pg_catalog.pg_class", "--exclude-table=pg_catalog.pg_class"]
+const NO_CONTENT = [
+  ...["--create", "--schema-only", "--table=pg_catalog.pg_class", "--exclude-table=pg_catalog.pg_class"],
+  RAW,
+]
 
 export class Dump {
   readonly #server: Server
@@ -50,7 +58,7 @@ export class Dump {
     const rows = await countRows(session, tables)
     this.#small = {
       "create.sql": create,
-      "facts.json": Buffer.from(`${JSON.stringify({ ...facts, rows }, null, 2)}\n`),
+      "facts.json": Buffer.from(`${JSON.stringify({ database: this.#database, ...facts, rows }, null, 2)}\n`),
     }
   }
 }

@@ -5,24 +5,16 @@
 // What was there before is not changed: roles and tablespaces stay as they are, and a database that holds something is in
 // the way unless told. Into a database that exists the content goes straight, and a failure leaves what it had come to.
 
-import { BackupError, escapeControl } from "@backup-cloud/format"
+import { BackupError, escapeControl, fromByteString, toByteString } from "@backup-cloud/format"
 import { pipeInto } from "@backup-cloud/source-command"
-import { collect } from "./dump.ts"
-import { countRows, type Facts, listTables } from "./facts.ts"
-import { GLOBALS, parsePath } from "./paths.ts"
+import { countRows, listTables } from "./facts.ts"
+import { type DatabaseParts, type Parts, type RestoredFile, readParts } from "./parts.ts"
+import { parsePath } from "./paths.ts"
 import { restricted } from "./restricted.ts"
 import { type PostgresAccess, Server } from "./server.ts"
 import { PSQL, quoteName, Session } from "./session.ts"
 import { changesOf, renamed, type Statement, statements } from "./statements.ts"
-
-/** A file of a backup, verified as it is read: `content` throws at its end if it was not what it must be. */
-export interface RestoredFile {
-  /** As text, relative to the top. */
-  readonly path: string
-  /** Bytes. */
-  readonly size: number
-  content(): AsyncIterable<Uint8Array>
-}
+import { isEmpty, lookAround, openMaintenance, type There } from "./there.ts"
 
 export type PostgresEvent =
   /** `what` was there before and stays as it is, for each such thing. */
@@ -33,7 +25,8 @@ export type PostgresEvent =
       readonly name: string
       readonly created: boolean
       readonly bytes: number
-      readonly rows: number
+      /** Of all tables; `null` if they were not compared, since the database held others before, or facts.json is not there. */
+      readonly rows: number | null
     }
 
 export interface PostgresRestoreOptions extends PostgresAccess {
@@ -43,17 +36,8 @@ export interface PostgresRestoreOptions extends PostgresAccess {
   readonly onEvent: (event: PostgresEvent) => void
 }
 
-/** Of create.sql, facts.json and globals.sql, which are in memory at once. */
-const MOST_SMALL = 64 * 1_048_576
-
 /** A session default must not keep a restore from writing. */
 const WRITING = { PGOPTIONS: "-c default_transaction_read_only=off" }
-
-interface Part {
-  create: string | null
-  facts: Facts | null
-  hasContent: boolean
-}
 
 /**
  * Restores what `files` gives: of the URL's database exactly one, else every one under its own name. `files` is called
@@ -75,8 +59,6 @@ class Restore {
   readonly #options: PostgresRestoreOptions
   readonly #signal: AbortSignal
   readonly #server: Server
-  readonly #parts = new Map<string, Part>()
-  #globals: string | null = null
 
   constructor(options: PostgresRestoreOptions, signal: AbortSignal) {
     this.#options = options
@@ -85,58 +67,17 @@ class Restore {
   }
 
   async run(files: () => AsyncIterable<RestoredFile>): Promise<void> {
-    await this.#readSmall(files())
-    const there = await this.#lookAround()
-    if (this.#globals !== null) await this.#restoreGlobals(this.#globals)
+    const { globals, databases } = await readParts(files())
+    const there = await lookAround(this.#server, this.#signal)
+    await this.#expectRoom(databases, there)
+    if (globals !== null) await this.#restoreGlobals(globals, there)
     for await (const file of files()) {
-      const parsed = parsePath(file.path)
-      if (parsed?.part !== "content.sql") continue
-      await this.#restoreDatabase(parsed.database, there.has(this.#nameOf(parsed.database)), file)
+      const { database = "", part } = parsePath(file.path) ?? {}
+      const parts = databases.get(database)
+      if (part !== "content.sql" || parts === undefined) continue
+      if (there.databases.has(this.#nameOf(database))) await this.#restoreInto(database, parts, file)
+      else await this.#restoreDatabase(database, parts, file)
     }
-  }
-
-  /** Takes what is small into memory, and notes which databases there are. */
-  async #readSmall(files: AsyncIterable<RestoredFile>): Promise<void> {
-    let bytes = 0
-    for await (const file of files) {
-      const parsed = parsePath(file.path)
-      if (file.path !== GLOBALS && parsed === null)
-        throw new BackupError(
-          "usage",
-          `${escapeControl(file.path)} is no part of a PostgreSQL server; nothing was restored`,
-        )
-      const part = this.#partOf(parsed?.database ?? null)
-      if (parsed?.part === "content.sql") {
-        part.hasContent = true
-        continue
-      }
-      bytes += file.size
-      if (bytes > MOST_SMALL)
-        throw new BackupError(
-          "refused",
-          `${escapeControl(file.path)} is too large for what it is; nothing was restored`,
-        )
-      const text = (await collect(file.content())).toString("utf8")
-      if (parsed === null) this.#globals = text
-      else if (parsed.part === "create.sql") part.create = text
-      else part.facts = JSON.parse(text) as Facts
-    }
-    for (const [database, part] of this.#parts) if (!part.hasContent) this.#parts.delete(database)
-    if (this.#server.address.database !== null && this.#parts.size !== 1) {
-      throw new BackupError("usage", `${this.#parts.size} databases do not go into one; nothing was restored`, {
-        hint: "choose one with --path 'databases/NAME/*', or leave the name out of the address",
-      })
-    }
-  }
-
-  #partOf(database: string | null): Part {
-    const part = (database === null ? undefined : this.#parts.get(database)) ?? {
-      create: null,
-      facts: null,
-      hasContent: false,
-    }
-    if (database !== null) this.#parts.set(database, part)
-    return part
   }
 
   /** What the restored database is to be called. */
@@ -144,101 +85,84 @@ class Restore {
     return this.#server.address.database ?? database
   }
 
-  /** Names of databases that are there. Throws `conflict` for one that is wanted and holds something. */
-  async #lookAround(): Promise<ReadonlySet<string>> {
-    await using session = await this.#maintenance()
-    const all = new Set((await session.ask("select jsonb_agg(datname) from pg_database")) as string[])
-    for (const [database, { create }] of this.#parts) {
-      const name = this.#nameOf(database)
-      const shown = escapeControl(name)
-      if (!all.has(name)) {
-        if (create !== null) continue
-        throw new BackupError(
-          "usage",
-          `the database ${shown} is not there, and its create.sql is not chosen; nothing was restored`,
-          {
-            hint: "choose the whole folder of the database, or make it with createdb",
-          },
-        )
-      }
-      if (this.#options.intoExisting || (await this.#isEmpty(name))) continue
-      throw new BackupError("conflict", `the database ${shown} is there and holds something; nothing was restored`, {
-        hint: "restore into another name, postgres://…/NAME, or drop or rename the one that is there",
+  /** Throws unless every database can be made, or is there and may be loaded into. */
+  async #expectRoom(databases: Parts["databases"], there: There): Promise<void> {
+    if (this.#server.address.database !== null && databases.size !== 1) {
+      throw new BackupError("usage", `${databases.size} databases do not go into one; nothing was restored`, {
+        hint: "choose one with --path 'databases/NAME/*', or leave the name out of the address",
       })
     }
-    return all
-  }
-
-  /** A session of a database that is always there, wherever the content goes. */
-  async #maintenance(): Promise<Session> {
-    return await Session.open(this.#server, "postgres", this.#signal)
-  }
-
-  async #isEmpty(database: string): Promise<boolean> {
-    await using session = await Session.open(this.#server, database, this.#signal)
-    // Smaller numbers are of what every new database has (FirstNormalObjectId).
-    const exists = ["class", "proc", "type", "namespace", "extension", "largeobject_metadata"].map(
-      (catalogue) => `exists (select from pg_${catalogue} where oid >= 16384)`,
-    )
-    return (await session.ask(`select to_jsonb(not (${exists.join(" or ")}))`)) as boolean
+    for (const [database, { create }] of databases) {
+      const name = this.#nameOf(database)
+      const what = `the database ${escapeControl(name)}`
+      if (!there.databases.has(name)) {
+        if (create !== null) continue
+        throw new BackupError("usage", `${what} is not there, and its create.sql is not chosen; nothing was restored`, {
+          hint: "choose the whole folder of the database, or make it with createdb",
+        })
+      }
+      if (this.#options.intoExisting || (await isEmpty(this.#server, name, this.#signal))) continue
+      throw new BackupError("conflict", `${what} is there and holds something; nothing was restored`, {
+        hint: "restore it under another name, postgres://…/NAME, only others by --path, or rename the one that is there",
+      })
+    }
   }
 
   /** Roles in one transaction, so that none is there by half; tablespaces, which none can hold, after it. */
-  async #restoreGlobals(script: string): Promise<void> {
-    const there = await this.#existing()
+  async #restoreGlobals(script: string, there: There): Promise<void> {
     const kept = new Set<string>()
     const wanted = statements(script).filter((statement) => {
       const what = changesOf(statement, there)
       if (what !== null) kept.add(what)
       return what === null
     })
-    for (const what of kept) this.#options.onEvent({ event: "kept", what: escapeControl(what) })
-    const ofTablespaces = (statement: Statement): boolean =>
-      statement.tokens.some((token) => token.kind === "word" && token.value === "TABLESPACE")
-    const inOne = wanted.filter((statement) => !ofTablespaces(statement))
-    await this.#feed("postgres", [
-      "BEGIN",
-      ...inOne.map(({ text }) => text),
-      "COMMIT",
-      ...wanted.filter(ofTablespaces).map(({ text }) => text),
-    ])
+    for (const what of kept) this.#options.onEvent({ event: "kept", what: escapeControl(fromByteString(what)) })
+    const inOne = wanted.filter((statement) => !isOfTablespace(statement))
+    const after = wanted.filter(isOfTablespace)
+    await this.#feed(
+      "postgres",
+      [{ text: "BEGIN" }, ...inOne, { text: "COMMIT" }, ...after].map(({ text }) => text),
+    )
   }
 
-  async #existing(): Promise<{ roles: ReadonlySet<string>; tablespaces: ReadonlySet<string> }> {
-    await using session = await this.#maintenance()
-    const roles = (await session.ask("select jsonb_agg(rolname) from pg_roles")) as string[]
-    const tablespaces = (await session.ask("select jsonb_agg(spcname) from pg_tablespace")) as string[]
-    return { roles: new Set(roles), tablespaces: new Set(tablespaces) }
-  }
-
-  async #restoreDatabase(database: string, exists: boolean, file: RestoredFile): Promise<void> {
+  /** Into a database that is there. */
+  async #restoreInto(database: string, parts: DatabaseParts, file: RestoredFile): Promise<void> {
     const name = this.#nameOf(database)
-    const { create, facts } = this.#partOf(database)
-    const said = (rows: number): void => {
-      this.#options.onEvent({ event: "database", name: escapeControl(name), created: !exists, bytes: file.size, rows })
-    }
-    if (exists || create === null) {
-      await this.#load(name, file).catch((error: unknown) => {
-        throw leftOver(error, name)
-      })
-      said(this.#options.intoExisting ? 0 : await this.#compareRows(name, facts))
-      return
-    }
+    await this.#load(name, file).catch((error: unknown) => {
+      throw leftOver(error, name)
+    })
+    this.#restored(name, false, file, this.#options.intoExisting ? null : await this.#compareRows(name, parts))
+  }
+
+  /** As a new database, which has another name until it is whole. */
+  async #restoreDatabase(database: string, parts: DatabaseParts, file: RestoredFile): Promise<void> {
+    const name = this.#nameOf(database)
     const staged = `restoring_${Buffer.from(this.#options.random(8)).toString("hex")}`
-    try {
-      await this.#feed(
-        "postgres",
-        statements(create).map((each) => renamed(each, database, staged)),
+    const script = statements(parts.create ?? "").map((each) => renamed(each, toByteString(database), staged))
+    // Whatever else it says would be about a database that is none of ours.
+    if (!script.some((text) => text.startsWith(`CREATE DATABASE ${quoteName(staged)} `)))
+      throw new BackupError(
+        "refused",
+        `the create.sql of ${escapeControl(database)} does not make it; it was not restored`,
+        {
+          hint: `make the database with createdb, and restore into it`,
+        },
       )
+    try {
+      await this.#feed("postgres", script)
       await this.#load(staged, file)
-      const rows = await this.#compareRows(staged, facts)
-      await using session = await this.#maintenance()
+      const rows = await this.#compareRows(staged, parts)
+      await using session = await openMaintenance(this.#server, this.#signal)
       await session.run(`alter database ${quoteName(staged)} rename to ${quoteName(name)}`)
-      said(rows)
+      this.#restored(name, true, file, rows)
     } catch (error) {
       await this.#drop(staged)
       throw error
     }
+  }
+
+  #restored(name: string, created: boolean, file: RestoredFile, rows: number | null): void {
+    this.#options.onEvent({ event: "database", name: escapeControl(name), created, bytes: file.size, rows })
   }
 
   /** The content into a database, as it is verified. */
@@ -246,25 +170,26 @@ class Restore {
     await this.#pipe(database, restricted(file.content(), this.#options.random))
   }
 
-  /** Number of all rows. */
-  async #compareRows(database: string, facts: Facts | null): Promise<number> {
-    if (facts === null) return 0
+  /** Number of all rows; `null` if nobody knows what it was. */
+  async #compareRows(database: string, { rows: recorded }: DatabaseParts): Promise<number | null> {
+    if (recorded === null) return null
     await using session = await Session.open(this.#server, database, this.#signal)
     const rows = await countRows(session, await listTables(session))
-    for (const table of new Set([...Object.keys(rows), ...Object.keys(facts.rows)])) {
-      if (rows[table] === facts.rows[table]) continue
+    for (const table of new Set([...Object.keys(rows), ...Object.keys(recorded)])) {
+      if (rows[table] === recorded[table]) continue
       throw new BackupError(
         "differs",
-        `${escapeControl(table)} has ${rows[table] ?? "no"} rows, and had ${facts.rows[table] ?? "none"} when it was backed up`,
+        `${escapeControl(table)} has ${rows[table] ?? "no"} rows, and had ${recorded[table] ?? "none"} when it was backed up`,
         { hint: "look what else writes into the new database: event triggers, extensions of the server" },
       )
     }
     return Object.values(rows).reduce((sum, count) => sum + count, 0)
   }
 
+  /** @param texts statements, byte strings */
   async #feed(database: string, texts: readonly string[]): Promise<void> {
     const script = async function* (): AsyncGenerator<Uint8Array> {
-      yield Buffer.from(texts.map((text) => `${text};\n`).join(""))
+      yield Buffer.from(texts.map((text) => `${text};\n`).join(""), "latin1")
     }
     await this.#pipe(database, restricted(script(), this.#options.random))
   }
@@ -280,7 +205,7 @@ class Restore {
   async #drop(staged: string): Promise<void> {
     const never = new AbortController().signal
     try {
-      await using session = await Session.open(this.#server, "postgres", never)
+      await using session = await openMaintenance(this.#server, never)
       await session.run(`drop database if exists ${quoteName(staged)} with (force)`)
     } catch {
       // The server may be gone. Its name tells what it is, and what keeps it from being dropped is not what went wrong.
@@ -297,3 +222,6 @@ function leftOver(error: unknown, name: string): unknown {
     ...(hint === undefined ? {} : { hint }),
   })
 }
+
+const isOfTablespace = ({ tokens }: Statement): boolean =>
+  tokens.some((token) => token.kind === "word" && token.value === "TABLESPACE")

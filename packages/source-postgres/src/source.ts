@@ -4,7 +4,7 @@
 // Not promised: that databases are of the same moment. PostgreSQL has no snapshot of more than one.
 
 import { BackupError, pathKey, type Source, type SourceEntry } from "@backup-cloud/format"
-import { brokenOff, Dump, dumped } from "./dump.ts"
+import { brokenOff, Dump, dumped, RAW } from "./dump.ts"
 import { FOLDER, folderOf, GLOBALS, PARTS } from "./paths.ts"
 import { type PostgresAccess, Server } from "./server.ts"
 import { Session } from "./session.ts"
@@ -83,7 +83,7 @@ async function* readGlobals(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { maintenance } = server
-  const command = ["pg_dumpall", "-w", "--globals-only", "-d", `dbname=${quoteValue(maintenance)}`]
+  const command = ["pg_dumpall", "-w", "--globals-only", RAW, "-d", `dbname=${quoteValue(maintenance)}`]
   if (!rolePasswords) command.push("--no-role-passwords")
   try {
     yield* dumped(server, maintenance, command, signal)

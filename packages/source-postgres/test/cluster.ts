@@ -3,7 +3,7 @@
 
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { chownSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { chownSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { getuid, kill } from "node:process"
@@ -64,6 +64,15 @@ export class Cluster {
     }
   }
 
+  /** Makes a folder of the server's own, in its folder; absolute. */
+  folderFor(name: string): string {
+    const folder = join(this.folder, name)
+    mkdirSync(folder)
+    const { uid, gid } = owner()
+    chownSync(folder, uid, gid)
+    return folder
+  }
+
   /** From its next start on nobody comes in over the network without TLS. */
   requireTls(): void {
     const file = join(this.#data, "pg_hba.conf")
@@ -92,7 +101,7 @@ export class Cluster {
     return execFileSync(join(this.#bin, "psql"), [...args, "-U", "postgres", database], {
       ...{ input: statements, encoding: "utf8", maxBuffer: 2 ** 30 },
       stdio: ["pipe", "pipe", "pipe"],
-      env: { LC_ALL: "C" },
+      env: { LC_ALL: "C", PGCLIENTENCODING: "UTF8" },
     })
   }
 

@@ -1,6 +1,10 @@
 // Back up, change, back up, restore both into a server of its own and compare everything; and what is in the way.
 
 import assert from "node:assert/strict"
+import { execFileSync } from "node:child_process"
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
 import { after, before, test } from "node:test"
 import { BackupError, isFault } from "@backup-cloud/format"
 import { type Machine, makeMachine } from "../../backup/test/machine.ts"
@@ -114,6 +118,48 @@ test("a database that holds something is in the way before anything is written, 
   const twice: unknown = await into(true).catch((error: unknown) => error)
   assert.ok(isFault(twice, "incomplete"))
   assert.match(twice.message, /already exists.*what had come until then is in the database used$/)
+})
+
+test("a database of another encoding comes back in it, with its name, comments and texts", async () => {
+  const name = "Bücher"
+  cluster.sql(
+    "postgres",
+    `create role "Käufer"; create database "${name}" encoding latin1 template template0 owner "Käufer"`,
+  )
+  cluster.sql("postgres", `comment on database "${name}" is 'für alle'`)
+  cluster.sql(name, `create table "Größe" (t text); insert into "Größe" values ('äöü')`)
+  const source = postgresSource({ ...cluster.access("/B%C3%BCcher"), now: () => new Date(0) })
+  const latin = await makeMachine(source)
+  assert.equal((await latin.backup(latin.store)).outcome, "complete")
+  await restoreDatabases(filesOf(latin), restoring(other).options, signal)
+  assert.deepEqual(described(other, name), described(cluster, name))
+  assert.match(described(other, name)["settings"] ?? "", /^Käufer\|LATIN1\|.*\|für alle$/m)
+})
+
+test("a dump cannot make psql do anything but pass SQL on, and its create.sql makes nothing else", async () => {
+  const mark = join(mkdtempSync(join(tmpdir(), "bc-pg-mark-")), "mark")
+  const hostile = changed("content.sql", async function* () {
+    yield Buffer.from(`-- Name: x\n\\! touch '${mark}'\n`)
+  })
+  const into = restoring(other, "/hostile").options
+  const refused: unknown = await restoreDatabases(hostile, into, signal).catch((error: unknown) => error)
+  assert.ok(isFault(refused, "incomplete"), String(refused))
+  assert.ok(!existsSync(mark))
+  // psql left to itself does what it says.
+  for await (const file of hostile()) {
+    if (!file.path.endsWith("content.sql")) continue
+    execFileSync("psql", ["-X", "-h", other.folder, "-p", String(other.port), "-U", "postgres", "postgres"], {
+      input: await text(file),
+    })
+  }
+  assert.ok(existsSync(mark))
+  rmSync(dirname(mark), { recursive: true })
+  const elsewhere = changed("create.sql", async function* (file) {
+    yield Buffer.from((await text(file)).replaceAll('"the ""shop"""', "elsewhere"))
+  })
+  await assert.rejects(restoreDatabases(elsewhere, into, signal), (error) => isFault(error, "refused"))
+  assert.ok(!databases(other).some((name) => ["elsewhere", "hostile"].includes(name)))
+  await restoreDatabases(filesOf(machine, first, ofShop), into, signal)
 })
 
 /** The files of the first run, one of them with other content. */

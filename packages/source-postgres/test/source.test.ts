@@ -69,19 +69,17 @@ sourceContract("postgres", { broken: "failed", loses: false }, async () => {
     source: steadySource(sourceOf(`/${encodeURIComponent(name)}`)),
     content: () => {
       const facts = {
-        lsn: "",
-        taken: "",
-        standby: false,
-        database: name,
-        snapshot: "",
-        server_version: version,
+        ...{ database: name, lsn: "", taken: "", standby: false, snapshot: "", server_version: version },
         rows: rows(),
       }
       return new Map([
         [`${at}/content.sql`, steady(cluster.tool("pg_dump", name))],
-        [`${at}/create.sql`, steady(cluster.tool("pg_dump", "-Cs", "-t", "pg_class", "-T", "pg_class", name))],
+        [
+          `${at}/create.sql`,
+          steady(cluster.tool("pg_dump", "-Cs", "-E", "SQL_ASCII", "-t", "pg_class", "-T", "pg_class", name)),
+        ],
         [`${at}/facts.json`, `${JSON.stringify(facts, null, 2)}\n`],
-        ["globals.sql", steady(cluster.tool("pg_dumpall", "-g"))],
+        ["globals.sql", steady(cluster.tool("pg_dumpall", "-g", "--encoding=SQL_ASCII"))],
       ])
     },
     attributes: () => ({}),
