@@ -63,7 +63,8 @@ export const isPostgres = (url: string): boolean => /^postgres(?:ql)?:/.test(url
 /** What `placeOf` gives, looked at by the package that it is for. Throws `usage`, also for a password in the URL. */
 export async function checkedPlace(url: string, env: Io["env"]): Promise<Place> {
   const place = placeOf(url, env)
-  if (place.kind === "postgres") (await import("@backup-cloud/source-postgres")).parseAddress(place.url)
+  if (place.kind === "postgres")
+    (await installed("source-postgres", () => import("@backup-cloud/source-postgres"))).parseAddress(place.url)
   return place
 }
 
@@ -101,7 +102,7 @@ export async function openSource(session: Session, name: string, config: SourceC
         hint: `give it a directory: backup-cloud upload DIR ${name}`,
       })
     case "postgres": {
-      const { postgresSource } = await import("@backup-cloud/source-postgres")
+      const { postgresSource } = await installed("source-postgres", () => import("@backup-cloud/source-postgres"))
       const { role_passwords: rolePasswords = true } = config
       const access = postgresAccess(session, name, place.url, config)
       const chosen = chosenNames(config)

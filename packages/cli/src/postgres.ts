@@ -4,9 +4,10 @@ import { escapeControl, fromByteString } from "@backup-cloud/format"
 import { fileContent, type RestorePlan } from "@backup-cloud/restore"
 import { globs } from "@backup-cloud/source-dir"
 import type { PostgresAccess } from "@backup-cloud/source-postgres"
+import type { OpenRun } from "backup-cloud/parts"
+import { installed } from "./installed.ts"
 import { size } from "./io.ts"
 import { type PasswordPlace, passwordOf } from "./passwords.ts"
-import type { OpenRun } from "./releases.ts"
 import type { Session } from "./session.ts"
 
 /** @param what is reached, for what programs say and for messages */
@@ -46,7 +47,7 @@ export async function restoreIntoPostgres(
 ): Promise<void> {
   const { io } = session
   const signal = AbortSignal.any([io.signal, io.stop])
-  const { restoreDatabases } = await import("@backup-cloud/source-postgres")
+  const { restoreDatabases } = await installed("source-postgres", () => import("@backup-cloud/source-postgres"))
   const chosen = new Set([...plan.entries].filter((entry) => entry.type === "f").map((entry) => entry.path))
   const files = async function* () {
     // The plan keeps no chunks: they are read as they are wanted.

@@ -14,7 +14,6 @@ import {
 import type { Command } from "commander"
 import { changeConfig, type SourceConfig } from "../config.ts"
 import { readCertificate, writeNamed } from "../files.ts"
-import type { Io } from "../io.ts"
 import { checkedPlace, type Place } from "../kinds.ts"
 import { collect, listOf } from "../options.ts"
 import { passwordPlace } from "../passwords.ts"
