@@ -19,6 +19,7 @@ export const mayImport: Readonly<Record<string, readonly string[] | "all">> = {
   "source-command": ["format"],
   "source-dir": ["format"],
   "source-postgres": ["format", "source-command"],
+  "source-mysql": ["format"],
   "source-s3": ["format"],
   "source-ssm": ["format"],
   backup: ["format", ...door("seal", "sign", "verify", "open-passphrase"), "store", "trust"],

@@ -26,6 +26,8 @@ export const needed: Readonly<Record<string, { readonly apt: string } | { readon
   pg_createcluster: { apt: "postgresql" },
   "systemd-analyze": { apt: "systemd" },
   debootstrap: { apt: "debootstrap" },
+  mariadbd: { apt: "mariadb-server" },
+  mydumper: { apt: "mydumper" },
   moto_server: { command: "python3 -m pip install 'moto[server]==5.2.1'" },
 }
 

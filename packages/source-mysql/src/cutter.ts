@@ -1,0 +1,299 @@
+// The one stream of a dump of all schemas, cut where another schema begins, and made such that a small change stays small.
+//
+// The dump program ends an INSERT when it is long enough, so a row that grows would move the ends of all that follow. Here the
+// INSERTs of a table are joined and ended anew after rows that say so by their own bytes. Comments are left out but for those
+// that name a table: what they tell besides changes from day to day. Rows are counted and hashed on their way.
+//
+// Bytes are looked at one by one for quotes, so nothing that is in a name or a value is taken for a border. What it relies on is
+// the form of mysqldump and mariadb-dump since 5.7 and 10: a statement begins a line, and INSERT INTO `table` … VALUES is one.
+
+import { createHash, type Hash } from "node:crypto"
+
+export interface TableStats {
+  rows: number
+  /** Of every row `(…)` as it was dumped, each ended by LF, in the order of the dump. */
+  sha256: string
+}
+
+/** What came next: bytes of the present part, or the schema (byte string) whose part begins. */
+export type Cut = Uint8Array | { readonly schema: string }
+
+export interface Position {
+  readonly file: string
+  readonly offset: number
+}
+
+const [LF, QUOTE, DOUBLE, BACKTICK, BACKSLASH] = [0x0a, 0x27, 0x22, 0x60, 0x5c]
+const [OPEN, CLOSE, SEMICOLON, SPACE, MINUS, LAST_OF_VALUES] = [0x28, 0x29, 0x3b, 0x20, 0x2d, 0x53]
+/** Average and most bytes of an INSERT. */
+const AVERAGE = 65_536
+const MOST = 1_048_576
+const MARKER = /^-- Current Database: `((?:[^`]|``)+)`\n$/
+const LANDMARK = /^-- (?:Table structure for table|Dumping data for table) /
+const INSERT = /^INSERT INTO `((?:[^`]|``)+)`/
+const CREATE = /^CREATE TABLE `((?:[^`]|``)+)` \(\n$/
+
+export class Cutter {
+  /** By schema and table (byte strings), of those that have been seen so far. */
+  readonly tables = new Map<string, Map<string, TableStats>>()
+  position: Position | null = null
+  gtid: string | null = null
+  /** Whether the last line that a whole dump has was there. */
+  completed = false
+  /** Statements that every part begins with. */
+  header = ""
+
+  #cuts: Cut[] = []
+  #schema: string | null = null
+  /** In text: what is quoted by which byte, 1 within a line of comment, 0 outside. In a row: only the former. */
+  #quote = 0
+  #escaped = false
+  #significant = 0
+  /** The line so far, which ends where nothing is quoted. */
+  #line: Buffer[] = []
+  #length = 0
+  #inRows = false
+  #depth = 0
+  #skipLf = false
+  /** INSERT that rows are being put into; `""` if none is open. */
+  #open = ""
+  #prefix = ""
+  #fresh = true
+  #mark = 0
+  #rowBytes = 0
+  #statementBytes = 0
+  #rows: RowHash | null = null
+
+  /** Takes the next bytes, whose memory must stay as it is, and gives what came of them. */
+  push(piece: Buffer): readonly Cut[] {
+    this.#cuts = []
+    for (let at = 0; at < piece.length; ) at = this.#inRows ? this.#scanRows(piece, at) : this.#scanLine(piece, at)
+    return this.#cuts
+  }
+
+  /** A part of a line of text, or all that is left of it; where to go on. */
+  #scanLine(piece: Buffer, from: number): number {
+    let [quote, escaped, significant] = [this.#quote, this.#escaped, this.#significant]
+    let at = from
+    let end = false
+    if (this.#skipLf && piece[at] === LF) from++
+    this.#skipLf = false
+    for (at = from; at < piece.length && !end; at++) {
+      const byte = piece[at] as number
+      if (quote === 1) {
+        end = byte === LF
+        continue
+      }
+      if (quote !== 0) {
+        if (escaped) escaped = false
+        else if (byte === BACKSLASH && quote !== BACKTICK) escaped = true
+        else if (byte === quote) quote = 0
+        continue
+      }
+      if (byte === LF) end = true
+      else if (byte === QUOTE || byte === DOUBLE || byte === BACKTICK) quote = byte
+      else if (byte === MINUS && this.#length + at - from === 1 && significant === MINUS) quote = 1
+      // The parenthesis is the first row's.
+      else if (byte === OPEN && significant === LAST_OF_VALUES && this.#isInsert(piece, from, at)) {
+        this.#beginRows()
+        this.#significant = 0
+        return at
+      }
+      if (byte > SPACE) significant = byte
+    }
+    this.#keep(piece, from, at)
+    if (!end) {
+      ;[this.#quote, this.#escaped, this.#significant] = [quote, escaped, significant]
+      return at
+    }
+    ;[this.#quote, this.#escaped, this.#significant] = [0, false, 0]
+    if (significant === LAST_OF_VALUES && quote === 0 && this.#isInsert(piece, at, at)) this.#beginRows()
+    else this.#endLine()
+    return at
+  }
+
+  #keep(piece: Buffer, from: number, to: number): void {
+    if (to > from) this.#line.push(piece.subarray(from, to))
+    this.#length += to - from
+  }
+
+  /** Whether the line so far is the start of an INSERT with rows; what of it is in `piece` is kept then. */
+  #isInsert(piece: Buffer, from: number, to: number): boolean {
+    const text = Buffer.concat([...this.#line, piece.subarray(from, to)]).toString("latin1")
+    if (!INSERT.test(text)) return false
+    this.#keep(piece, from, to)
+    return true
+  }
+
+  #takeLine(): string {
+    const text = Buffer.concat(this.#line).toString("latin1")
+    this.#line = []
+    this.#length = 0
+    return text
+  }
+
+  #beginRows(): void {
+    const prefix = `${this.#takeLine().trimEnd()}\n`
+    this.#inRows = true
+    this.#depth = 0
+    if (prefix !== this.#prefix) {
+      this.#closeInsert()
+      this.#rows = new RowHash(this.#statsOf(name(INSERT.exec(prefix)?.[1] ?? "")))
+    }
+    this.#prefix = prefix
+  }
+
+  /** Rows of an INSERT up to its end; where to go on. */
+  #scanRows(piece: Buffer, from: number): number {
+    let [quote, escaped, depth, mark] = [this.#quote, this.#escaped, this.#depth, this.#mark]
+    let start = depth > 0 ? from : -1
+    let at = from
+    for (; at < piece.length; at++) {
+      const byte = piece[at] as number
+      if (depth > 0) mark = Math.imul(mark ^ byte, 16_777_619)
+      if (quote !== 0) {
+        if (escaped) escaped = false
+        else if (byte === BACKSLASH) escaped = true
+        else if (byte === quote) quote = 0
+      } else if (byte === QUOTE || byte === DOUBLE) quote = byte
+      else if (byte === OPEN && depth++ === 0) {
+        this.#beginRow()
+        start = at
+        mark = -2_128_831_035
+      } else if (byte === CLOSE && --depth === 0) {
+        this.#rowPart(piece.subarray(start, at + 1))
+        this.#endRow(mark)
+        start = -1
+      } else if (byte === SEMICOLON && depth === 0) {
+        this.#inRows = false
+        this.#skipLf = true
+        at++
+        break
+      }
+    }
+    if (start >= 0) this.#rowPart(piece.subarray(start, at))
+    ;[this.#quote, this.#escaped, this.#depth, this.#mark] = [quote, escaped, depth, mark]
+    return at
+  }
+
+  #beginRow(): void {
+    if (this.#open === "") {
+      this.#emit(this.#prefix)
+      this.#open = this.#prefix
+      this.#statementBytes = 0
+    } else if (this.#fresh) {
+      this.#emit(`;\n${this.#prefix}`)
+      this.#statementBytes = 0
+    } else this.#emit(",\n")
+    this.#fresh = false
+    this.#rowBytes = 0
+  }
+
+  #rowPart(bytes: Buffer): void {
+    this.#cuts.push(bytes)
+    this.#rows?.update(bytes)
+    this.#rowBytes += bytes.length
+  }
+
+  #endRow(mark: number): void {
+    this.#rows?.end()
+    this.#statementBytes += this.#rowBytes
+    // The upper bits: the lower ones of such a hash hardly mix.
+    const draw = (mark >>> 16) % AVERAGE
+    this.#fresh = draw < this.#rowBytes || this.#statementBytes > MOST
+  }
+
+  #closeInsert(): void {
+    if (this.#open !== "") this.#emit(";\n")
+    this.#open = ""
+    this.#prefix = ""
+    this.#fresh = false
+    this.#rows?.digest()
+    this.#rows = null
+  }
+
+  #endLine(): void {
+    const line = this.#takeLine()
+    this.#closeInsert()
+    const [, marked] = MARKER.exec(line) ?? []
+    if (marked !== undefined) {
+      this.#schema = name(marked)
+      this.#cuts.push({ schema: this.#schema })
+      return
+    }
+    if (line.startsWith("--")) {
+      this.#comment(line)
+      return
+    }
+    if (this.#schema === null) {
+      if (line.startsWith("/*")) this.header += line
+      return
+    }
+    // What a whole dump ends with sets back what its header set.
+    if (/^\/\*!\d+ SET [A-Z_]+=@OLD_/.test(line)) return
+    const [, table] = CREATE.exec(line) ?? []
+    if (table !== undefined) this.#statsOf(name(table))
+    this.#emit(line)
+  }
+
+  #comment(line: string): void {
+    if (LANDMARK.test(line)) this.#emit(line)
+    if (line.startsWith("-- Dump completed")) this.completed = true
+    const at = this.#schema === null ? /^-- CHANGE (?:MASTER|REPLICATION SOURCE) TO .*_LOG_FILE='([^']+)'.*_LOG_POS=(\d+)/.exec(line) : null
+    if (at !== null) this.position = { file: at[1] ?? "", offset: Number(at[2]) }
+    this.gtid = /^-- SET GLOBAL gtid_slave_pos='([^']*)'/.exec(line)?.[1] ?? this.gtid
+  }
+
+  #emit(text: string): void {
+    this.#cuts.push(Buffer.from(text, "latin1"))
+  }
+
+  #statsOf(table: string): TableStats {
+    const schema = this.#schema ?? ""
+    const tables = this.tables.get(schema) ?? new Map<string, TableStats>()
+    this.tables.set(schema, tables)
+    const stats = tables.get(table) ?? { rows: 0, sha256: EMPTY }
+    tables.set(table, stats)
+    return stats
+  }
+}
+
+const EMPTY = createHash("sha256").digest("hex")
+
+/** A name as SQL quotes it, without its quotes. */
+const name = (quoted: string): string => quoted.replaceAll("``", "`")
+
+/** The hash of a table's rows; short ones are gathered first. */
+class RowHash {
+  readonly #stats: TableStats
+  readonly #hash: Hash = createHash("sha256")
+  readonly #buffer = Buffer.allocUnsafe(65_536)
+  #used = 0
+
+  constructor(stats: TableStats) {
+    this.#stats = stats
+  }
+
+  update(bytes: Buffer): void {
+    if (this.#used + bytes.length >= this.#buffer.length) this.#flush()
+    if (bytes.length >= this.#buffer.length) this.#hash.update(bytes)
+    else this.#used += bytes.copy(this.#buffer, this.#used)
+  }
+
+  /** A row has ended. */
+  end(): void {
+    this.#stats.rows++
+    if (this.#used === this.#buffer.length) this.#flush()
+    this.#buffer[this.#used++] = LF
+  }
+
+  digest(): void {
+    this.#flush()
+    this.#stats.sha256 = this.#hash.digest("hex")
+  }
+
+  #flush(): void {
+    this.#hash.update(this.#buffer.subarray(0, this.#used))
+    this.#used = 0
+  }
+}

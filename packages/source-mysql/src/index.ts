@@ -1,0 +1,2 @@
+export { type MysqlAccess } from "./access.ts"
+export { type MysqlSourceOptions, mysqlSource } from "./source.ts"

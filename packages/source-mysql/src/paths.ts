@@ -1,0 +1,34 @@
+// Where what a server holds lies in a backup: files of SQL whose names sort as they must be loaded.
+//
+//   1-tables/<schema>.sql   the schema, tables with their rows, sequences
+//   2-code/<schema>.sql     triggers, events, routines
+//   3-views/<schema>.sql    views, which may call routines
+//   4-users.sql             users, roles and grants, which may be of any of these
+//   server.json             what server it was, where its binary log was, rows and their hash of each table
+
+import { toByteString } from "@backup-cloud/format"
+
+export const FOLDERS = { tables: "1-tables", code: "2-code", views: "3-views" } as const
+export type Part = keyof typeof FOLDERS
+export const USERS = "4-users.sql"
+export const FACTS = "server.json"
+
+/** Byte string. What a name of a file cannot have is `%` and two hex digits. */
+export function schemaPath(part: Part, schema: string): string {
+  const escaped = schema.replace(/[/%]/g, (one) => (one === "/" ? "%2F" : "%25"))
+  return toByteString(`${FOLDERS[part]}/${escaped}.sql`)
+}
+
+/** What the path (a byte string) holds; `null` if it is none of a server's. */
+export function partOf(path: string): { readonly part: Part; readonly schema: string } | "users" | "facts" | null {
+  if (path === USERS) return "users"
+  if (path === FACTS) return "facts"
+  for (const part of Object.keys(FOLDERS) as Part[]) {
+    const folder = `${FOLDERS[part]}/`
+    if (!path.startsWith(folder) || !path.endsWith(".sql")) continue
+    const escaped = Buffer.from(path.slice(folder.length, -".sql".length), "latin1").toString("utf8")
+    const schema = escaped.replace(/%(2F|25)/g, (_, hex) => (hex === "2F" ? "/" : "%"))
+    return schemaPath(part, schema) === path ? { part, schema } : null
+  }
+  return null
+}

@@ -1,0 +1,99 @@
+// A server, or some of its schemas, as a source: files of SQL, from dumps that are read as they are wanted, one at a time.
+//
+// Tables with a transactional engine are of one moment, all of them. Not promised: the same moment for other tables (told on the
+// way), for what changes tables themselves, and for routines, triggers, events, views and users, which no transaction holds.
+
+import { pathKey, type Source, type SourceEntry } from "@backup-cloud/format"
+import { checkAccess, type MysqlAccess } from "./access.ts"
+import { codeDump, TablesDump, usersDump } from "./dump.ts"
+import { FACTS, FOLDERS, type Part, schemaPath, USERS } from "./paths.ts"
+import { inspect, type ServerFacts } from "./server.ts"
+import { type FoundTool, findTool } from "./tool.ts"
+
+export interface MysqlSourceOptions extends MysqlAccess {
+  /** All but the server's own, and then users too, if it is empty. */
+  readonly schemas: readonly string[]
+  /** Lets a server elsewhere be spoken to without TLS. */
+  readonly allowClear?: boolean
+  /** Becomes the time of every entry. */
+  readonly now: () => Date
+}
+
+/** What `server.json` says, and how it was dumped. */
+interface Facts {
+  readonly version: string
+  readonly dumped_by: string
+  readonly binlog: { readonly file: string; readonly position: number } | null
+  readonly gtid: string | null
+  readonly tables: Readonly<Record<string, Readonly<Record<string, { rows: number; sha256: string }>>>>
+}
+
+/**
+ * Everything is read in each run. Throws `usage` for options that cannot be meant; `entries` throws `refused` for a wrong
+ * password and missing rights, `not-found` for a schema, `unavailable` for a server that does not answer or a program that is
+ * not installed. Content throws `incomplete` if a dump broke off.
+ */
+export function mysqlSource(options: MysqlSourceOptions): Source {
+  checkAccess(options, options.allowClear ?? false)
+  return {
+    kind: "mysql",
+    identity: [],
+    async *entries(signal) {
+      const client = await findTool("client", options.path)
+      const tool = await findTool("dump", options.path)
+      const facts = await inspect(client, options, options.schemas, signal)
+      warn(facts, options)
+      const listed = listing(tool, facts, options)
+      const stop = (): void => void listed.tables.stop()
+      signal.addEventListener("abort", stop, { once: true })
+      yield listed.entries.sort((a, b) => (pathKey(a.path) < pathKey(b.path) ? -1 : 1))
+    },
+  }
+}
+
+function warn({ unsteady }: ServerFacts, { onLine }: MysqlAccess): void {
+  if (unsteady.length > 0)
+    onLine(`${unsteady.length} tables have an engine without transactions, and may be of another moment: ${unsteady[0]} …`)
+}
+
+function listing(tool: FoundTool, facts: ServerFacts, options: MysqlSourceOptions) {
+  const { schemas } = facts
+  const tables = new TablesDump(tool, options, facts)
+  const mtime = `${Math.floor(options.now().getTime() / 1000)}.000000000`
+  const own = { uid: 0, gid: 0, link: null, attributes: new Map<string, string>(), mtime }
+  const folder = (path: string): SourceEntry => ({ ...own, type: "d", mode: 0o700, path, size: 0, content: null })
+  const file = (path: string, read: (signal: AbortSignal) => AsyncIterable<Uint8Array>): SourceEntry => ({
+    ...{ ...own, type: "f", mode: 0o600, path, size: null },
+    content: { kind: "stream", open: async (signal) => ({ attributes: own.attributes, bytes: read(signal) }) },
+  })
+  const eachSchema = (part: Part, read: (schema: string, signal: AbortSignal) => AsyncIterable<Uint8Array>) =>
+    schemas.map((schema) => file(schemaPath(part, schema), (signal) => read(schema, signal)))
+  const everything = options.schemas.length === 0 && tool.flavour === "mariadb"
+  const entries = [
+    ...[".", ...(schemas.length > 0 ? Object.values(FOLDERS) : [])].map(folder),
+    ...eachSchema("tables", (schema, signal) => tables.part(schema, false, signal)),
+    ...eachSchema("code", (schema, signal) => codeDump(tool, options, schema, signal)),
+    ...eachSchema("views", (schema, signal) => tables.part(schema, schema === schemas.at(-1), signal)),
+    ...(everything ? [file(USERS, (signal) => usersDump(tool, options, signal))] : []),
+    file(FACTS, () => factsOf(tool, facts, tables)),
+  ]
+  return { entries, tables }
+}
+
+async function* factsOf(tool: FoundTool, { version, gtidExecuted }: ServerFacts, dump: TablesDump) {
+  const { tables, position, gtid } = dump.seen
+  const text = (bytes: string): string => Buffer.from(bytes, "latin1").toString("utf8")
+  const facts: Facts = {
+    version,
+    dumped_by: tool.version,
+    binlog: position === null ? null : { file: position.file, position: position.offset },
+    gtid: gtidExecuted === "" ? gtid : gtidExecuted,
+    tables: Object.fromEntries(
+      [...tables].map(([schema, of]) => [
+        text(schema),
+        Object.fromEntries([...of].map(([table, stats]) => [text(table), stats])),
+      ]),
+    ),
+  }
+  yield Buffer.from(`${JSON.stringify(facts, null, 2)}\n`)
+}

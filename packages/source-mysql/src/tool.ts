@@ -1,0 +1,155 @@
+// The programs of the server's client package as processes, in a group of their own, so that Ctrl-C at the terminal reaches
+// us alone. What they say on standard error goes to people; the last of it is in the error, and its number decides the fault.
+
+import { type ChildProcess, execFile, spawn } from "node:child_process"
+import { once } from "node:events"
+import { createInterface } from "node:readline"
+import type { Readable, Writable } from "node:stream"
+import { BackupError, escapeControl, type Fault } from "@backup-cloud/format"
+import { closeOptionFile, type Flavour, type MysqlAccess, optionFile } from "./access.ts"
+
+export type Tool = "client" | "dump"
+
+const NAMES: Readonly<Record<Tool, readonly string[]>> = {
+  client: ["mariadb", "mysql"],
+  dump: ["mariadb-dump", "mysqldump"],
+}
+/** Of the last lines, how many and how many characters of each an error holds. */
+const LAST_LINES = 5
+const LAST_LINE = 300
+/** Milliseconds from SIGTERM to SIGKILL. */
+const GRACE = 5_000
+
+export interface FoundTool {
+  readonly program: string
+  readonly flavour: Flavour
+  /** What it says to `--version`. */
+  readonly version: string
+}
+
+/** Finds a tool. Throws `unavailable`, with the package to install, if it is not there. */
+export async function findTool(tool: Tool, path: string): Promise<FoundTool> {
+  for (const program of NAMES[tool]) {
+    const version = await versionOf(program, path)
+    if (version !== null) return { program, version, flavour: /MariaDB/i.test(version) ? "mariadb" : "mysql" }
+  }
+  throw new BackupError("unavailable", `none of ${NAMES[tool].join(", ")} is installed; nothing was done`, {
+    hint: "install the package mariadb-client or mysql-client",
+  })
+}
+
+function versionOf(program: string, path: string): Promise<string | null> {
+  return new Promise((resolve, reject) => {
+    execFile(program, ["--no-defaults", "--version"], { env: { PATH: path } }, (error, stdout) => {
+      if (error === null) resolve(stdout.trim())
+      else if (error.code === "ENOENT") resolve(null)
+      else reject(new BackupError("unavailable", `${program} does not run; nothing was done`, { cause: error }))
+    })
+  })
+}
+
+/** Starts a tool that is told of the server first and then `args`. */
+export async function startTool(
+  tool: FoundTool,
+  access: MysqlAccess,
+  args: readonly string[],
+  signal: AbortSignal,
+): Promise<RunningTool> {
+  const password = access.password === null ? null : await access.password(signal)
+  signal.throwIfAborted()
+  const options = optionFile(access, tool.flavour, password)
+  try {
+    return new RunningTool(tool.program, ["--defaults-file=/proc/self/fd/3", ...args], options, access)
+  } finally {
+    closeOptionFile(options)
+  }
+}
+
+export class RunningTool {
+  readonly stdin: Writable
+  readonly stdout: Readable
+  readonly #program: string
+  readonly #child: ChildProcess
+  readonly #ended: Promise<string | null>
+  readonly #last: string[] = []
+  #error = 0
+
+  constructor(program: string, args: readonly string[], options: number, { path, onLine, ca }: MysqlAccess) {
+    this.#program = program
+    // The token of a cloud's user goes as it is, and only through verified TLS.
+    const env = { PATH: path, ...(ca === null ? {} : { LIBMYSQL_ENABLE_CLEARTEXT_PLUGIN: "1" }) }
+    const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe", options], detached: true, env })
+    this.#child = child
+    if (child.stdin === null || child.stdout === null || child.stderr === null) throw new TypeError("no pipes")
+    this.stdin = child.stdin
+    this.stdout = child.stdout
+    // What it did not read is told by how it ended.
+    this.stdin.on("error", () => undefined)
+    createInterface({ input: child.stderr }).on("line", (line) => {
+      this.#say(escapeControl(line), onLine)
+    })
+    this.#ended = new Promise((resolve) => {
+      child.once("error", (error) => {
+        resolve(`cannot be started (${escapeControl(error.message)})`)
+      })
+      child.once("close", (code, by) => {
+        resolve(code === 0 ? null : code === null ? `was ended by ${by ?? "a signal"}` : `ended with exit status ${code}`)
+      })
+    })
+  }
+
+  #say(line: string, onLine: (line: string) => void): void {
+    onLine(line.slice(0, 4_096))
+    this.#error = Number(/\berror:? (\d{4})\b/i.exec(line)?.[1] ?? this.#error)
+    this.#last.push(line.slice(0, LAST_LINE))
+    if (this.#last.length > LAST_LINES) this.#last.shift()
+  }
+
+  /**
+   * Waits for the end. Throws unless its exit status is 0: `fault`, or, where none is given, by what the server said `refused`,
+   * `unavailable` or `incomplete`.
+   * @param notDone what that means
+   */
+  async success(notDone: string, fault?: Fault): Promise<void> {
+    const how = await this.#ended
+    if (how !== null) throw this.failure(how, notDone, fault)
+  }
+
+  failure(what: string, notDone: string, fault?: Fault): BackupError {
+    const said = this.#last.length === 0 ? "" : `; it said: ${this.#last.join(" | ")}`
+    const kind = fault ?? FAULTS.get(this.#error) ?? "incomplete"
+    return new BackupError(kind, `${this.#program} ${what}; ${notDone}${said}`, { hint: HINTS[kind] ?? HINTS.incomplete })
+  }
+
+  /** Ends it if it still runs, and returns when it has ended. */
+  async stop(): Promise<void> {
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), GRACE)
+    this.#child.kill("SIGTERM")
+    this.stdin.destroy()
+    this.stdout.destroy()
+    await this.#ended
+    clearTimeout(timer)
+  }
+
+  /** Writes what is to be read, at its pace; what it does not read is told by `success`. */
+  async feed(input: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+    for await (const piece of input) {
+      signal.throwIfAborted()
+      if (this.stdin.destroyed) return
+      if (!this.stdin.write(piece)) await Promise.race([once(this.stdin, "drain", { signal }), this.#ended])
+    }
+    this.stdin.end()
+  }
+}
+
+/** Numbers that servers and clients give to errors. */
+const FAULTS = new Map<number, Fault>([
+  ...[1044, 1045, 1130, 1142, 1227, 1370, 1410, 1698, 1820, 1862, 1873, 2026].map((code) => [code, "refused"] as const),
+  ...[1021, 1040, 1053, 1114, 2002, 2003, 2005, 2006, 2013, 2055].map((code) => [code, "unavailable"] as const),
+])
+
+const HINTS: Partial<Record<Fault, string>> & { readonly incomplete: string } = {
+  refused: "look at user, password, TLS and rights: the page of this source lists the grants it needs",
+  unavailable: "see that the server runs, is reached and has room; then try again",
+  incomplete: "mend what it says, and try again",
+}
