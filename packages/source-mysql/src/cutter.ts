@@ -229,17 +229,20 @@ export class Cutter {
       if (line.startsWith("/*")) this.header += line
       return
     }
-    // What a whole dump ends with sets back what its header set.
-    if (/^\/\*!\d+ SET [A-Z_]+=@OLD_/.test(line)) return
+    // What a whole dump ends with sets back what its header set; empty lines are not alike with and without views.
+    if (line === "\n" || /^\/\*!\d+ SET [A-Z_]+=@OLD_/.test(line)) return
     const [, table] = CREATE.exec(line) ?? []
     if (table !== undefined) this.#statsOf(name(table))
     this.#emit(line)
   }
 
   #comment(line: string): void {
-    if (LANDMARK.test(line)) this.#emit(line)
+    if (LANDMARK.test(line)) this.#emit(`\n${line}`)
     if (line.startsWith("-- Dump completed")) this.completed = true
-    const at = this.#schema === null ? /^-- CHANGE (?:MASTER|REPLICATION SOURCE) TO .*_LOG_FILE='([^']+)'.*_LOG_POS=(\d+)/.exec(line) : null
+    const at =
+      this.#schema === null
+        ? /^-- CHANGE (?:MASTER|REPLICATION SOURCE) TO .*_LOG_FILE='([^']+)'.*_LOG_POS=(\d+)/.exec(line)
+        : null
     if (at !== null) this.position = { file: at[1] ?? "", offset: Number(at[2]) }
     this.gtid = /^-- SET GLOBAL gtid_slave_pos='([^']*)'/.exec(line)?.[1] ?? this.gtid
   }

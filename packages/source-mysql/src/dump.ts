@@ -59,9 +59,12 @@ export class TablesDump {
       // Where no schema has a view, a dump has no second round.
       const views = this.#read >= this.#facts.schemas.length
       this.#read++
-      if (marker !== null && (marker instanceof Uint8Array || marker.schema !== bytesOf(schema))) throw disordered(schema)
+      if (marker !== null && (marker instanceof Uint8Array || marker.schema !== bytesOf(schema)))
+        throw disordered(schema)
       if (marker === null && !views) throw disordered(schema)
-      yield Buffer.from(this.#cutter.header, "latin1")
+      // Without a second round, what it would have had of a schema without views.
+      const use = marker === null ? `USE \`${bytesOf(schema).replaceAll("`", "``")}\`;\n` : ""
+      yield Buffer.from(this.#cutter.header + use, "latin1")
       for (let cut = await this.#next(signal); cut !== null; cut = await this.#next(signal)) {
         if (!(cut instanceof Uint8Array)) {
           if (last) throw disordered(schema)
@@ -169,7 +172,13 @@ async function* withoutTitle(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buff
     head = Buffer.concat([head, piece])
     const end = head.indexOf("\n/*!")
     if (end < 0 && head.length < MOST_TITLE) continue
-    yield Buffer.from(head.subarray(0, end + 1).toString("latin1").replace(/^--.*\n/gm, ""), "latin1")
+    yield Buffer.from(
+      head
+        .subarray(0, end + 1)
+        .toString("latin1")
+        .replace(/^--.*\n/gm, ""),
+      "latin1",
+    )
     yield head.subarray(end + 1)
     head = null
   }

@@ -92,9 +92,13 @@ async function rightsOf(ask: Ask, schemas: readonly string[]): Promise<ReadonlyS
     const missing = RIGHTS.filter((right) => !rights.has(right) && !here.has(right))
     if (missing.length === 0) continue
     const shown = escapeControl(schema)
-    throw new BackupError("refused", `this user has no right to ${missing.join(", ")} in ${shown}; nothing was backed up`, {
-      hint: `GRANT ${missing.join(", ")} ON ${shown}.* to the user itself: rights through a role do not show`,
-    })
+    throw new BackupError(
+      "refused",
+      `this user has no right to ${missing.join(", ")} in ${shown}; nothing was backed up`,
+      {
+        hint: `GRANT ${missing.join(", ")} ON ${shown}.* to the user itself: rights through a role do not show`,
+      },
+    )
   }
   return rights
 }

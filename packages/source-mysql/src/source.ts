@@ -53,7 +53,9 @@ export function mysqlSource(options: MysqlSourceOptions): Source {
 
 function warn({ unsteady }: ServerFacts, { onLine }: MysqlAccess): void {
   if (unsteady.length > 0)
-    onLine(`${unsteady.length} tables have an engine without transactions, and may be of another moment: ${unsteady[0]} …`)
+    onLine(
+      `${unsteady.length} tables have an engine without transactions, and may be of another moment: ${unsteady[0]} …`,
+    )
 }
 
 function listing(tool: FoundTool, facts: ServerFacts, options: MysqlSourceOptions) {

@@ -93,7 +93,9 @@ export class RunningTool {
         resolve(`cannot be started (${escapeControl(error.message)})`)
       })
       child.once("close", (code, by) => {
-        resolve(code === 0 ? null : code === null ? `was ended by ${by ?? "a signal"}` : `ended with exit status ${code}`)
+        resolve(
+          code === 0 ? null : code === null ? `was ended by ${by ?? "a signal"}` : `ended with exit status ${code}`,
+        )
       })
     })
   }
@@ -118,7 +120,9 @@ export class RunningTool {
   failure(what: string, notDone: string, fault?: Fault): BackupError {
     const said = this.#last.length === 0 ? "" : `; it said: ${this.#last.join(" | ")}`
     const kind = fault ?? FAULTS.get(this.#error) ?? "incomplete"
-    return new BackupError(kind, `${this.#program} ${what}; ${notDone}${said}`, { hint: HINTS[kind] ?? HINTS.incomplete })
+    return new BackupError(kind, `${this.#program} ${what}; ${notDone}${said}`, {
+      hint: HINTS[kind] ?? HINTS.incomplete,
+    })
   }
 
   /** Ends it if it still runs, and returns when it has ended. */

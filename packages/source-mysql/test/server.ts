@@ -1,7 +1,7 @@
 // A MariaDB server of a test's own: on a free loopback port, its data in a temporary directory, ended by its process id.
 
-import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { env, getuid } from "node:process"
@@ -12,8 +12,13 @@ import type { MysqlAccess } from "../src/index.ts"
 export const PATH = `${env["PATH"] ?? ""}:/usr/sbin:/sbin`
 const SMALL = ["--innodb-log-file-size=8M", "--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=0"]
 
+const OWN = "('mysql', 'information_schema', 'performance_schema', 'sys')"
+const USER = "CONCAT(QUOTE(User), IF(is_role = 'Y', '', CONCAT('@', QUOTE(Host))))"
+const quoted = (name: string): string => `\`${name.replaceAll("`", "``")}\``
+
 export class Server {
-  readonly folder = mkdtempSync(join(tmpdir(), "bc-mysql-"))
+  /** In memory where that is: definitions are written to the disk one by one. */
+  readonly folder = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "bc-mysql-"))
   readonly socket = join(this.folder, "socket")
   port = 0
   #child: ChildProcess | null = null
@@ -63,8 +68,16 @@ export class Server {
   }
 
   #client(sql: string, user = "root", ...options: string[]) {
-    const args = ["--no-defaults", `--socket=${this.socket}`, `--user=${user}`, "--batch", "--raw", "--binary-mode"]
-    return spawnSync("mariadb", [...args, "--skip-column-names", ...options], {
+    const args = [
+      "--no-defaults",
+      `--socket=${this.socket}`,
+      `--user=${user}`,
+      "--batch",
+      "--raw",
+      "--binary-mode",
+      "--comments",
+    ]
+    return spawnSync("mariadb", [...args, "--skip-column-names", "--default-character-set=utf8mb4", ...options], {
       ...{ input: sql, encoding: "latin1", env: { PATH }, maxBuffer: 1 << 30 },
     })
   }
@@ -74,6 +87,18 @@ export class Server {
     const { status, stdout, stderr } = this.#client(sql)
     if (status !== 0) throw new Error(`${sql.slice(0, 500)}\n${stderr}`)
     return stdout.trimEnd()
+  }
+
+  /** Removes what `portrait` shows, but for the administrator. */
+  reset(): void {
+    const names = (sql: string): string[] =>
+      this.sql(sql)
+        .split("\n")
+        .filter((line) => line !== "")
+    for (const name of names(`SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN ${OWN}`))
+      this.sql(`DROP DATABASE ${quoted(name)}`)
+    for (const user of names(`SELECT ${USER} FROM mysql.user WHERE User NOT IN ('root', 'mariadb.sys')`))
+      this.sql(user.includes("@") ? `DROP USER ${user}` : `DROP ROLE ${user}`)
   }
 
   access(user: string, password: string | null, more: Partial<MysqlAccess> = {}): MysqlAccess {
@@ -102,12 +127,15 @@ export class Server {
    * routines, triggers, events, sequences, users and grants. A line each.
    */
   portrait(): string[] {
-    const lines = (sql: string): string[] => this.sql(sql).split("\n").filter((line) => line !== "")
-    const quoted = (name: string): string => `\`${name.replaceAll("`", "``")}\``
-    const own = "('mysql','information_schema','performance_schema','sys')"
-    const found: string[] = lines(`SELECT SCHEMA_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN ${own} ORDER BY 1`)
+    const lines = (sql: string): string[] =>
+      this.sql(sql)
+        .split("\n")
+        .filter((line) => line !== "")
+    const found: string[] = lines(
+      `SELECT SCHEMA_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN ${OWN} ORDER BY 1`,
+    )
     const tables = JSON.parse(
-      `[${lines(`SELECT JSON_ARRAY(TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE) FROM information_schema.TABLES WHERE TABLE_SCHEMA NOT IN ${own} ORDER BY TABLE_SCHEMA, TABLE_NAME`).join(",")}]`,
+      `[${lines(`SELECT JSON_ARRAY(TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE) FROM information_schema.TABLES WHERE TABLE_SCHEMA NOT IN ${OWN} ORDER BY TABLE_SCHEMA, TABLE_NAME`).join(",")}]`,
     ) as [string, string, string][]
     for (const [schema, table, type] of tables) {
       const name = `${quoted(schema)}.${quoted(table)}`
@@ -116,21 +144,19 @@ export class Server {
       if (type === "SEQUENCE") found.push(this.sql(`SELECT next_not_cached_value FROM ${name}`))
       else found.push(this.sql(`SELECT * FROM ${name}`))
     }
-    const code = "SELECT ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_TYPE, HEX(ROUTINE_DEFINITION), DEFINER, SQL_MODE, SECURITY_TYPE, ROUTINE_COMMENT FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA <> 'sys' ORDER BY 1, 2"
-    const triggers = "SELECT TRIGGER_SCHEMA, TRIGGER_NAME, EVENT_MANIPULATION, EVENT_OBJECT_TABLE, ACTION_TIMING, HEX(ACTION_STATEMENT), DEFINER FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA <> 'sys' ORDER BY 1, 2"
-    const events = "SELECT EVENT_SCHEMA, EVENT_NAME, HEX(EVENT_DEFINITION), INTERVAL_VALUE, INTERVAL_FIELD, STATUS, DEFINER FROM information_schema.EVENTS ORDER BY 1, 2"
+    const code =
+      "SELECT ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_TYPE, HEX(ROUTINE_DEFINITION), DEFINER, SQL_MODE, SECURITY_TYPE, ROUTINE_COMMENT FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA <> 'sys' ORDER BY 1, 2"
+    const triggers =
+      "SELECT TRIGGER_SCHEMA, TRIGGER_NAME, EVENT_MANIPULATION, EVENT_OBJECT_TABLE, ACTION_TIMING, HEX(ACTION_STATEMENT), DEFINER FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA <> 'sys' ORDER BY 1, 2"
+    const events =
+      "SELECT EVENT_SCHEMA, EVENT_NAME, HEX(EVENT_DEFINITION), INTERVAL_VALUE, INTERVAL_FIELD, STATUS, DEFINER FROM information_schema.EVENTS ORDER BY 1, 2"
     found.push(...lines(code), ...lines(triggers), ...lines(events))
-    const users = lines("SELECT CONCAT(QUOTE(User), IF(is_role = 'Y', '', CONCAT('@', QUOTE(Host)))) FROM mysql.user ORDER BY 1")
+    const users = lines(`SELECT ${USER} FROM mysql.user ORDER BY 1`)
     for (const user of users) {
-      found.push(this.sql(`SHOW GRANTS FOR ${user}`))
+      // MariaDB tells a right to PROXY once more when it was granted once more.
+      found.push([...new Set(lines(`SHOW GRANTS FOR ${user}`))].join("\n"))
       if (user.includes("@")) found.push(this.sql(`SHOW CREATE USER ${user}`))
     }
     return found
   }
-}
-
-/** Whether a program of this name runs that was started, by whatever way, with this port. */
-export function processesOf(pattern: string): number[] {
-  const out = execFileSync("ps", ["-eo", "pid=,args="], { encoding: "utf8" })
-  return out.split("\n").filter((line) => line.includes(pattern)).map((line) => Number.parseInt(line, 10))
 }

@@ -1,0 +1,83 @@
+// What the tests share: a source of a test's server, all that it yields, a restore of a run, and a source in whose midst
+// something happens.
+
+import { tmpdir } from "node:os"
+import type { Source, SourceEntry } from "@backup-cloud/format"
+import type { Machine } from "../../backup/test/machine.ts"
+import { catalogueEntries, openRoot, planRestore, type RestoreResult, restore } from "../../restore/src/index.ts"
+import { collect, signal } from "../../trust/test/archive.ts"
+import { type MysqlSourceOptions, type MysqlTargetOptions, mysqlSource, mysqlTarget } from "../src/index.ts"
+import type { Server } from "./server.ts"
+
+export const PASSWORD = "pass'word\"\\ #;"
+/** The grants of the source's page. */
+export const GRANTS = "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, BINLOG MONITOR ON *.* TO saver"
+
+export function makeSaver(server: Server): void {
+  server.sql(`CREATE USER saver IDENTIFIED BY '${PASSWORD.replace(/['\\]/g, "\\$&")}'; ${GRANTS}`)
+}
+
+export function sourceOf(server: Server, more: Partial<MysqlSourceOptions> = {}): Source {
+  const options = { schemas: [], now: () => new Date("2026-11-24T08:00:00.700Z") }
+  return mysqlSource({ ...server.access("saver", PASSWORD), ...options, ...more })
+}
+
+/** Content by path, as runs have it: a character for each byte. */
+export async function contentOf(source: Source): Promise<Map<string, string>> {
+  const content = new Map<string, string>()
+  for (const entry of (await collect(source.entries(signal))).flat()) {
+    if (entry.content?.kind !== "stream") continue
+    const { bytes } = await entry.content.open(signal)
+    content.set(entry.path, Buffer.concat(await collect(bytes)).toString("latin1"))
+  }
+  return content
+}
+
+/** The same source; `happen` is called once, when so many bytes of the file have been read. */
+export function amidst(source: Source, path: string, bytes: number, happen: () => Promise<void> | void): Source {
+  const watch = (entry: SourceEntry): SourceEntry => {
+    const { content } = entry
+    if (content?.kind !== "stream" || entry.path !== path) return entry
+    const watched = async function* (pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+      let read = 0
+      for await (const piece of pieces) {
+        if (read < bytes && read + piece.length >= bytes) await happen()
+        read += piece.length
+        yield piece
+      }
+      if (read < bytes) throw new RangeError(`${path} has only ${read} bytes`)
+    }
+    const open: typeof content.open = async (s) => {
+      const opened = await content.open(s)
+      return { ...opened, bytes: watched(opened.bytes) }
+    }
+    return { ...entry, content: { kind: "stream", open } }
+  }
+  return {
+    ...source,
+    async *entries(s) {
+      for await (const batch of source.entries(s)) yield batch.map(watch)
+    },
+  }
+}
+
+interface Wanted extends Partial<MysqlTargetOptions> {
+  /** `latest` unless given. */
+  readonly run?: string
+  readonly verify?: boolean
+  readonly wanted?: (path: string) => boolean
+}
+
+export async function restoreInto(
+  machine: Machine,
+  server: Server,
+  { run = "latest", verify = false, wanted = () => true, ...more }: Wanted = {},
+): Promise<RestoreResult> {
+  const view = await machine.view(machine.store, run)
+  const root = await openRoot(view, signal)
+  const judge = (path: string, directory: boolean) => (directory ? "look" : wanted(path) ? "take" : "leave")
+  const plan = await planRestore(() => catalogueEntries(view, root, signal), { judge })
+  const options = { overwrite: false, staging: tmpdir() }
+  const target = mysqlTarget({ ...server.access("root", null, { socket: server.socket }), ...options, ...more })
+  return await restore({ view, plan, target, what: run, verify, onEvent: () => undefined, signal })
+}
