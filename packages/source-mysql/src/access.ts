@@ -47,7 +47,7 @@ export function checkAccess({ user, host, port, socket, ca }: MysqlAccess, allow
 
 /** The option file's descriptor, to be closed once the tool has started. */
 export function optionFile(access: MysqlAccess, flavour: Flavour, password: string | null): number {
-  const file = join(MEMORY, `backup-cloud-${randomBytes(16).toString("hex")}`)
+  const file = join(MEMORY, `backup-cloud-mysql-${randomBytes(16).toString("hex")}`)
   try {
     writeFileSync(file, optionText(access, flavour, password), { mode: 0o600, flag: "wx" })
   } catch (cause) {

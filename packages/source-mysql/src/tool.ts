@@ -2,9 +2,9 @@
 // us alone. What they say on standard error goes to people; the last of it is in the error, and its number decides the fault.
 
 import { type ChildProcess, execFile, spawn } from "node:child_process"
-import { once } from "node:events"
 import { createInterface } from "node:readline"
 import type { Readable, Writable } from "node:stream"
+import { pipeline } from "node:stream/promises"
 import { BackupError, escapeControl, type Fault } from "@backup-cloud/format"
 import { closeOptionFile, type Flavour, type MysqlAccess, optionFile } from "./access.ts"
 
@@ -135,15 +135,25 @@ export class RunningTool {
     clearTimeout(timer)
   }
 
-  /** Writes what is to be read, at its pace; what it does not read is told by `success`. */
-  async feed(input: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, signal: AbortSignal): Promise<void> {
-    for await (const piece of input) {
-      signal.throwIfAborted()
-      if (this.stdin.destroyed) return
-      if (!this.stdin.write(piece)) await Promise.race([once(this.stdin, "drain", { signal }), this.#ended])
+  /** Writes all of `input`, at the pace it is read. What the tool does not read is told by `success`. */
+  async feed(input: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+    let failed: { readonly error: unknown } | null = null
+    const guarded = async function* (): AsyncGenerator<Uint8Array> {
+      try {
+        yield* input
+      } catch (error) {
+        failed = { error }
+        throw error
+      }
     }
-    this.stdin.end()
+    await pipeline(guarded(), this.stdin, { signal }).catch(() => undefined)
+    signal.throwIfAborted()
+    throwFailure(failed)
   }
+}
+
+function throwFailure(failed: { readonly error: unknown } | null): void {
+  if (failed !== null) throw failed.error
 }
 
 /** Numbers that servers and clients give to errors. */
