@@ -1,12 +1,14 @@
 // Kinds of sources and of places to restore to: what a URL names, and the package that reads or writes it. A package is
 // loaded when it is needed, so that a machine installs only those it uses.
 
+import { tmpdir } from "node:os"
 import { isAbsolute, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { BackupError, escapeControl, type Source, type Target } from "@backup-cloud/format"
 import type { SourceConfig } from "./config.ts"
 import { installed } from "./installed.ts"
 import type { Io } from "./io.ts"
+import { type MysqlPlace, mysqlAccess, mysqlPlace } from "./mysql.ts"
 import { chosenNames, postgresAccess } from "./postgres.ts"
 import type { Session } from "./session.ts"
 
@@ -24,9 +26,10 @@ export type Place =
   | { readonly kind: "upload" }
   | { readonly kind: "s3"; readonly bucket: string; readonly prefix: string; readonly access: Access }
   | { readonly kind: "ssm"; readonly path: string; readonly access: Access }
+  | MysqlPlace
 
 const FORMS =
-  "dir:///absolute/path, s3://bucket/prefix, ssm:/path, postgres://role@host:port/database, command: with --stream NAME=COMMAND, or upload: for what scripts upload"
+  "dir:///absolute/path, s3://bucket/prefix, ssm:/path, postgres://role@host:port/database, mysql://user@host/, command: with --stream NAME=COMMAND, or upload: for what scripts upload"
 
 /** What a source's URL names. Throws `usage` for a kind that this version does not know. */
 export function placeOf(url: string, env: Io["env"]): Place {
@@ -44,6 +47,7 @@ export function placeOf(url: string, env: Io["env"]): Place {
       return wrong(cause)
     }
   }
+  if (url.startsWith("mysql:")) return mysqlPlace(url) ?? wrong()
   if (!URL.canParse(url)) return wrong()
   const { protocol, host, pathname, searchParams, username, hash } = new URL(url)
   const known = [...searchParams.keys()].every((name) => name === "endpoint" || name === "region")
@@ -116,6 +120,10 @@ export async function openSource(session: Session, name: string, config: SourceC
       const { ssmSource } = await installed("source-ssm", () => import("@backup-cloud/source-ssm"))
       return ssmSource({ path: place.path, ...place.access })
     }
+    case "mysql": {
+      const { mysqlSource } = await import("@backup-cloud/source-mysql")
+      return mysqlSource({ ...(await mysqlAccess(session, name, place)), schemas: place.schemas, now: io.now })
+    }
   }
 }
 
@@ -123,25 +131,38 @@ export interface TargetOptions {
   readonly intoExisting: boolean
   readonly setId: boolean
   readonly devices: boolean
-  /** Replace what is there and differs: parameters and objects only. */
+  /** Replace what is there and differs: parameters, objects and schemas only. */
   readonly overwrite: boolean
   /** Let objects lie less well encrypted than their originals did. */
   readonly weakerEncryption: boolean
 }
 
-/** A place to restore to, and how it is told to people: a directory, or the URL of a bucket or of parameters. */
+/** A place to restore to, and how it is told to people: a directory, or the URL of a bucket, of parameters or of a server. */
 export async function openTarget(
   session: Session,
   to: string,
   options: TargetOptions,
-): Promise<{ target: Target; where: string; kind: "dir" | "s3" | "ssm" }> {
-  const place = /^(?:s3|ssm):/.test(to) ? placeOf(to, session.io.env) : null
+): Promise<{ target: Target; where: string; kind: Exclude<Place["kind"], "command"> }> {
+  const place = /^(?:s3|ssm|mysql):/.test(to) ? placeOf(to, session.io.env) : null
   if (place?.kind === "s3") {
     const { s3Target } = await installed("source-s3", () => import("@backup-cloud/source-s3"))
     const { bucket, prefix, access } = place
     const { intoExisting, overwrite, weakerEncryption: allowWeakerEncryption } = options
     const target = s3Target({ bucket, prefix, ...access, intoExisting, overwrite, allowWeakerEncryption })
     return { target, where: to, kind: "s3" }
+  }
+  if (place?.kind === "mysql") {
+    if (place.schemas.length > 0)
+      throw new BackupError("usage", "a server is restored to as a whole; nothing was restored", {
+        hint: "leave the schema out of --to and choose what comes back: --path '*/shop.sql'",
+      })
+    const { mysqlTarget } = await import("@backup-cloud/source-mysql")
+    const access = await mysqlAccess(session, place.host, place)
+    return {
+      target: mysqlTarget({ ...access, overwrite: options.overwrite, staging: tmpdir() }),
+      where: to,
+      kind: "mysql",
+    }
   }
   if (place?.kind !== "ssm") {
     const root = resolve(session.io.cwd, to)

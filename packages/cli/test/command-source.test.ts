@@ -80,7 +80,7 @@ test("streams belong to commands, and commands need them", () => {
     ["command:", "--stream", "name="],
     ["command:", "--stream", "a=echo", "--include", "x"],
     [`dir://${data}`, "--stream", "a=echo"],
-    ["mysql://somewhere"],
+    ["oracle://somewhere"],
   ] as [string, ...string[]][]) {
     world.fails("admin", exitCode.usage, "source", "add", "other", url, ...options)
   }

@@ -35,7 +35,9 @@ test("1 % of the rows adds at most 5 %, and nothing but the place in the binary 
   const whole = await added(machine)
   assert.ok(whole > 60_000_000, String(whole))
   // The rows of a day lie together; they grow and shrink, so that all that follows moves.
-  server.sql("UPDATE shop.t SET v = CONCAT(RANDOM_BYTES(600 + id MOD 400), 'x'), at = NOW() WHERE id BETWEEN 30000 AND 30649")
+  server.sql(
+    "UPDATE shop.t SET v = CONCAT(RANDOM_BYTES(600 + id MOD 400), 'x'), at = NOW() WHERE id BETWEEN 30000 AND 30649",
+  )
   const changed = await added(machine)
   assert.ok(changed > 0 && changed <= whole / 20, `${changed} of ${whole}`)
   server.sql("CREATE TABLE shop.empty (id INT)")

@@ -61,7 +61,7 @@ export function addRestoreCommands(root: Command, register: Register): void {
   )
     .option(
       "--to <place>",
-      "where to: a directory, s3://bucket/prefix for objects, ssm:/path for parameters, postgres://… for databases",
+      "where to: a directory, s3://bucket/prefix for objects, ssm:/path for parameters, postgres://… or mysql://… for databases",
     )
     .option("--object <file>", "one sealed file instead of a run, to the file that --to names")
     .option("--pipe <command>", "into a shell command instead, once for each file, whose name is $1")
@@ -74,7 +74,7 @@ export function addRestoreCommands(root: Command, register: Register): void {
     .option("--salvage", "bring what is intact of a damaged archive, list the rest")
     .option("--set-id", "set-user-id and set-group-id bits too")
     .option("--devices", "devices too")
-    .option("--overwrite", "of objects and parameters: replace what is there and differs")
+    .option("--overwrite", "of objects, parameters and schemas: replace what is there and differs")
     .option("--weaker-encryption", "of objects: let them lie less well encrypted than they did")
 }
 

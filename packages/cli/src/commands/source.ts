@@ -41,7 +41,7 @@ export function addSourceCommands(root: Command, register: Register): void {
     register(
       source,
       "add <name> <url>",
-      "enrol a source: dir:///path, s3://bucket/prefix, ssm:/path, postgres://role@host:port/database, command: for what commands put out, or upload: for what scripts upload",
+      "enrol a source: dir:///path, s3://bucket/prefix, ssm:/path, postgres://role@host:port/database, mysql://user@host/, command: for what commands put out, or upload: for what scripts upload",
       async (session, [name = "", url = ""], options) => {
         await add(session, expectName("name", name), url, options)
       },
