@@ -27,7 +27,6 @@ export const needed: Readonly<Record<string, { readonly apt: string } | { readon
   "systemd-analyze": { apt: "systemd" },
   debootstrap: { apt: "debootstrap" },
   mariadbd: { apt: "mariadb-server" },
-  mydumper: { apt: "mydumper" },
   moto_server: { command: "python3 -m pip install 'moto[server]==5.2.1'" },
 }
 

@@ -5,8 +5,8 @@ import assert from "node:assert/strict"
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { kill } from "node:process"
-import { setTimeout as sleep } from "node:timers/promises"
 import { after, before, test } from "node:test"
+import { setTimeout as sleep } from "node:timers/promises"
 import { exitCode } from "@backup-cloud/format"
 import { makeSaver, PASSWORD } from "../../source-mysql/test/helpers.ts"
 import { Server } from "../../source-mysql/test/server.ts"
@@ -74,10 +74,8 @@ test("a dump that is killed half-way makes a failed run, and the one before stay
   const failed = world.runs("db").at(-1) ?? ""
   assert.notEqual(failed, whole)
   world.fails("oscar", exitCode.refused, "request", `db@${failed}`, "--reason", "x", "--out", world.file("failed"))
-  assert.equal(
-    JSON.parse(readFileSync(join(world.archive, "backup/db", failed, "receipt-0001.json"), "utf8")).outcome,
-    "failed",
-  )
+  const receipt = readFileSync(join(world.archive, "backup/db", failed, "receipt-0001.json"), "utf8")
+  assert.match(receipt, /^ {2}"outcome": "failed",$/m)
   world.release("db@latest", "of the one before")
   // The password is in none of what is written or said.
   const receipts = world.objects("backup/db").filter((name) => name.includes("receipt"))

@@ -23,14 +23,18 @@ const common = (tool: FoundTool): string[] => [
   ...(tool.flavour === "mysql" ? ["--set-gtid-purged=OFF", "--column-statistics=0"] : []),
 ]
 
+interface Started {
+  readonly running: RunningTool
+  readonly pieces: AsyncIterator<Buffer>
+}
+
 /** The dump of all tables, whose parts are read one after the other, each once. */
 export class TablesDump {
   readonly #tool: FoundTool
   readonly #access: MysqlAccess
   readonly #facts: ServerFacts
   readonly #cutter = new Cutter()
-  #running: RunningTool | null = null
-  #pieces: AsyncIterator<Buffer> | null = null
+  #started: Started | null = null
   #queue: Cut[] = []
   #read = 0
 
@@ -81,28 +85,30 @@ export class TablesDump {
   }
 
   async stop(): Promise<void> {
-    await this.#running?.stop()
+    await this.#started?.running.stop()
   }
 
   /** The next cut; `null` once the dump has ended and is whole. */
   async #next(signal: AbortSignal): Promise<Cut | null> {
     signal.throwIfAborted()
-    if (this.#pieces === null) {
-      this.#running = await startTool(this.#tool, this.#access, this.#args(), signal)
-      this.#running.stdin.end()
-      this.#pieces = this.#running.stdout[Symbol.asyncIterator]() as AsyncIterator<Buffer>
-    }
+    const { running, pieces } = (this.#started ??= await this.#start(signal))
     while (this.#queue.length === 0) {
-      const next = await this.#pieces.next().catch(() => null)
+      const next = await pieces.next().catch(() => null)
       signal.throwIfAborted()
       if (next === null || next.done === true) {
-        await this.#running?.success(NOT_WHOLE, "incomplete")
-        if (!this.#cutter.completed) throw this.#running?.failure("ended in the middle", NOT_WHOLE, "incomplete")
+        await running.success(NOT_WHOLE, "incomplete")
+        if (!this.#cutter.completed) throw running.failure("ended in the middle", NOT_WHOLE, "incomplete")
         return null
       }
       this.#queue.push(...this.#cutter.push(next.value))
     }
     return this.#queue.shift() ?? null
+  }
+
+  async #start(signal: AbortSignal): Promise<Started> {
+    const running = await startTool(this.#tool, this.#access, this.#args(), signal)
+    running.stdin.end()
+    return { running, pieces: running.stdout[Symbol.asyncIterator]() as AsyncIterator<Buffer> }
   }
 
   #args(): string[] {

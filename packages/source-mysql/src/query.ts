@@ -19,7 +19,7 @@ export async function query(
 }
 
 /** Runs SQL; the lines that the server answered. Throws `refused`, `unavailable` or `incomplete`. */
-export async function statement(
+async function statement(
   tool: FoundTool,
   access: MysqlAccess,
   sql: string,

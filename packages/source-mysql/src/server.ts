@@ -58,7 +58,7 @@ export async function inspect(
   }
 }
 
-export const sorted = (schemas: readonly string[]): string[] =>
+const sorted = (schemas: readonly string[]): string[] =>
   [...schemas].sort((a, b) => (pathKey(schemaPath("tables", a)) < pathKey(schemaPath("tables", b)) ? -1 : 1))
 
 function checkSchema(schema: string, there: readonly string[]): void {

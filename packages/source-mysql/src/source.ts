@@ -42,7 +42,7 @@ export function mysqlSource(options: MysqlSourceOptions): Source {
       const client = await findTool("client", options.path)
       const tool = await findTool("dump", options.path)
       const facts = await inspect(client, options, options.schemas, signal)
-      warn(facts, options)
+      warn(tool, facts, options)
       const listed = listing(tool, facts, options)
       const stop = (): void => void listed.tables.stop()
       signal.addEventListener("abort", stop, { once: true })
@@ -51,7 +51,9 @@ export function mysqlSource(options: MysqlSourceOptions): Source {
   }
 }
 
-function warn({ unsteady }: ServerFacts, { onLine }: MysqlAccess): void {
+function warn({ flavour }: FoundTool, { unsteady }: ServerFacts, { onLine, schemas }: MysqlSourceOptions): void {
+  if (schemas.length === 0 && flavour === "mysql")
+    onLine("users and grants are not kept: only the mariadb-dump of the package mariadb-client can dump them")
   if (unsteady.length > 0)
     onLine(
       `${unsteady.length} tables have an engine without transactions, and may be of another moment: ${unsteady[0]} …`,

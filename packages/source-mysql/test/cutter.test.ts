@@ -110,8 +110,8 @@ test("a row that grows changes no more than the INSERT it is in", () => {
       statements.push(`${statements.pop() ?? ""}${statements.at(-1) === "" ? "" : ","}${row}`)
     }
     const inserts = statements.map((each) => `INSERT INTO \`t\` VALUES ${each.replace(/^,/, "")};\n`).join("")
-    const [[, sql = ""] = []] = parts(new Cutter(), HEADER + begin("a") + inserts + END, 65_536)
-    return sql.split("INSERT INTO `t` VALUES\n")
+    const [found] = parts(new Cutter(), HEADER + begin("a") + inserts + END, 65_536)
+    return found![1].split("INSERT INTO `t` VALUES\n")
   }
   const [one, two] = [dump(rows), dump(changed)]
   assert.ok(one.length > 10 && one.length < 60, `${one.length} statements of some 64 KiB`)

@@ -174,6 +174,14 @@ test("one schema, with rights in it alone; and one of a run of all goes where th
   await assert.rejects(contentOf(sourceOf(server, { schemas: ["nowhere"] })), (error) => isFault(error, "not-found"))
 })
 
+test("a server without schemas has its users", async () => {
+  const machine = await makeMachine(sourceOf(server))
+  await backUp(machine)
+  assert.deepEqual([...(await machine.content(machine.store, "latest")).keys()], ["4-users.sql", "server.json"])
+  await restoreInto(machine, other, { verify: true })
+  assert.deepEqual(other.portrait(), server.portrait())
+})
+
 test("what is there is not replaced unasked", async () => {
   server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT); INSERT INTO shop.t VALUES (1)")
   const machine = await makeMachine(sourceOf(server))
