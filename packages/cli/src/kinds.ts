@@ -47,7 +47,7 @@ export function placeOf(url: string, env: Io["env"]): Place {
       return wrong(cause)
     }
   }
-  if (url.startsWith("mysql:")) return mysqlPlace(url) ?? wrong()
+  if (url.startsWith("mysql:")) return mysqlPlace(url)
   if (!URL.canParse(url)) return wrong()
   const { protocol, host, pathname, searchParams, username, hash } = new URL(url)
   const known = [...searchParams.keys()].every((name) => name === "endpoint" || name === "region")

@@ -18,9 +18,14 @@ export interface MysqlPlace {
 
 const SETTINGS = ["socket", "tls_ca", "tls", "password_file", "password_command"] as const
 
-/** `null` for what cannot be meant. */
-export function mysqlPlace(text: string): MysqlPlace | null {
-  if (!URL.canParse(text)) return null
+/** Throws `usage` for what cannot be meant, without the URL in it: there may be a password in it. */
+export function mysqlPlace(text: string): MysqlPlace {
+  const wrong = (): never => {
+    throw new BackupError("usage", "the URL of the server is none that this version knows; nothing was done", {
+      hint: "mysql://USER@HOST:PORT/ or mysql://USER@HOST/SCHEMA,SCHEMA; docs/sources/mysql.md lists what may follow",
+    })
+  }
+  if (!URL.canParse(text)) return wrong()
   const { username, password, hostname, port, pathname, searchParams, hash } = new URL(text)
   if (password !== "") {
     throw new BackupError("usage", "the URL of a server holds a password, which others could read; nothing was done", {
@@ -31,13 +36,15 @@ export function mysqlPlace(text: string): MysqlPlace | null {
   const { socket, tls_ca: ca, tls = "off", password_file: file, password_command: command } = settings
   const known = Object.keys(settings).every((name) => (SETTINGS as readonly string[]).includes(name))
   const absolute = [socket, ca, file].every((path) => path === undefined || isAbsolute(path))
-  if (username === "" || hostname === "" || hash !== "" || !known || !absolute) return null
-  if (tls !== "off" || (settings.tls !== undefined && ca !== undefined)) return null
-  if (file !== undefined && command !== undefined) return null
-  const schemas = decodeURIComponent(pathname).slice(1)
-  return {
-    ...{ kind: "mysql", user: decodeURIComponent(username), host: hostname.replace(/^\[|\]$/g, "") },
-    ...{ port: port === "" ? 3306 : Number(port), schemas: schemas === "" ? [] : schemas.split(","), settings },
+  if (username === "" || hostname === "" || hash !== "" || !known || !absolute) return wrong()
+  if (tls !== "off" || (settings.tls !== undefined && ca !== undefined)) return wrong()
+  if (file !== undefined && command !== undefined) return wrong()
+  try {
+    const schemas = pathname.slice(1) === "" ? [] : pathname.slice(1).split(",").map(decodeURIComponent)
+    const [user, address] = [decodeURIComponent(username), hostname.replace(/^\[|\]$/g, "")]
+    return { kind: "mysql", user, host: address, port: port === "" ? 3306 : Number(port), schemas, settings }
+  } catch {
+    return wrong()
   }
 }
 

@@ -7,13 +7,7 @@
 // Bytes are looked at one by one for quotes, so nothing that is in a name or a value is taken for a border. What it relies on is
 // the form of mysqldump and mariadb-dump since 5.7 and 10: a statement begins a line, and INSERT INTO `table` … VALUES is one.
 
-import { createHash, type Hash } from "node:crypto"
-
-export interface TableStats {
-  rows: number
-  /** Of every row `(…)` as it was dumped, each ended by LF, in the order of the dump. */
-  sha256: string
-}
+import { noRows, RowHash, type TableStats } from "./row-hash.ts"
 
 /** What came next: bytes of the present part, or the schema (byte string) whose part begins. */
 export type Cut = Uint8Array | { readonly schema: string }
@@ -255,48 +249,11 @@ export class Cutter {
     const schema = this.#schema ?? ""
     const tables = this.tables.get(schema) ?? new Map<string, TableStats>()
     this.tables.set(schema, tables)
-    const stats = tables.get(table) ?? { rows: 0, sha256: EMPTY }
+    const stats = tables.get(table) ?? noRows()
     tables.set(table, stats)
     return stats
   }
 }
 
-const EMPTY = createHash("sha256").digest("hex")
-
 /** A name as SQL quotes it, without its quotes. */
 const name = (quoted: string): string => quoted.replaceAll("``", "`")
-
-/** The hash of a table's rows; short ones are gathered first. */
-class RowHash {
-  readonly #stats: TableStats
-  readonly #hash: Hash = createHash("sha256")
-  readonly #buffer = Buffer.allocUnsafe(65_536)
-  #used = 0
-
-  constructor(stats: TableStats) {
-    this.#stats = stats
-  }
-
-  update(bytes: Buffer): void {
-    if (this.#used + bytes.length >= this.#buffer.length) this.#flush()
-    if (bytes.length >= this.#buffer.length) this.#hash.update(bytes)
-    else this.#used += bytes.copy(this.#buffer, this.#used)
-  }
-
-  /** A row has ended. */
-  end(): void {
-    this.#stats.rows++
-    if (this.#used === this.#buffer.length) this.#flush()
-    this.#buffer[this.#used++] = LF
-  }
-
-  digest(): void {
-    this.#flush()
-    this.#stats.sha256 = this.#hash.digest("hex")
-  }
-
-  #flush(): void {
-    this.#hash.update(this.#buffer.subarray(0, this.#used))
-    this.#used = 0
-  }
-}

@@ -8,7 +8,7 @@ import type { FoundTool } from "./tool.ts"
 
 export interface ServerFacts {
   readonly version: string
-  /** Whether it writes a binary log and this user may see where that is. */
+  /** Whether it writes a binary log and this user may see where that is; MySQL stops all writing for a moment for it. */
   readonly hasPosition: boolean
   /** Of a server that counts transactions so (MySQL); `""` otherwise. */
   readonly gtidExecuted: string
@@ -44,14 +44,14 @@ export async function inspect(
   const there = (await ask(["SCHEMA_NAME"], "FROM information_schema.SCHEMATA")).map(([name]) => String(name))
   const schemas = wanted.length > 0 ? wanted : there.filter((name) => !OWN.includes(name.toLowerCase()))
   for (const schema of schemas) checkSchema(schema, there)
-  const rights = await rightsOf(ask, schemas)
+  const rights = await rightsOf(ask, schemas, mysql)
   const engines = await ask(
     ["TABLE_SCHEMA", "TABLE_NAME"],
     "FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' AND ENGINE <> 'InnoDB'",
   )
   return {
     version: String(version),
-    hasPosition: log === 1 && POSITION_RIGHTS.some((right) => rights.has(right)),
+    hasPosition: log === 1 && POSITION_RIGHTS.some((right) => rights.has(right)) && (!mysql || rights.has("RELOAD")),
     gtidExecuted: String(executed ?? "").replaceAll("\n", ""),
     schemas: sorted(schemas),
     unsteady: engines.filter(([schema]) => schemas.includes(String(schema))).map((row) => row.join(".")),
@@ -79,10 +79,11 @@ function checkSchema(schema: string, there: readonly string[]): void {
 type Ask = (columns: readonly string[], rest?: string) => ReturnType<typeof query>
 
 /** The user's rights everywhere. Throws `refused` unless they, or those of each schema, show all that is in it. */
-async function rightsOf(ask: Ask, schemas: readonly string[]): Promise<ReadonlySet<string>> {
+async function rightsOf(ask: Ask, schemas: readonly string[], mysql: boolean): Promise<ReadonlySet<string>> {
   const global = await ask(["PRIVILEGE_TYPE"], `FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = ${GRANTEE}`)
   const rights = new Set(global.map(([right]) => String(right)))
   if (RIGHTS.every((right) => rights.has(right))) return rights
+  if (!rights.has("SELECT")) await seesRoutines(ask, rights, mysql)
   for (const schema of schemas) {
     const rows = await ask(
       ["PRIVILEGE_TYPE"],
@@ -101,6 +102,15 @@ async function rightsOf(ask: Ask, schemas: readonly string[]): Promise<ReadonlyS
     )
   }
   return rights
+}
+
+/** Throws `refused` for a user who sees no routines but its own. */
+async function seesRoutines(ask: Ask, rights: ReadonlySet<string>, mysql: boolean): Promise<void> {
+  if (!mysql) await ask(["COUNT(*)"], "FROM mysql.proc")
+  else if (!rights.has("SHOW_ROUTINE"))
+    throw new BackupError("refused", "this user has no right to see routines; nothing was backed up", {
+      hint: "GRANT SHOW_ROUTINE ON *.* to the user itself",
+    })
 }
 
 /** Byte strings, as dumps and catalogues have them. */

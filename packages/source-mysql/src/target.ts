@@ -54,6 +54,8 @@ class MysqlTarget implements Target {
   #client: FoundTool | null = null
   #dump: FoundTool | null = null
   #loading: Promise<void> = Promise.resolve()
+  /** Schemas that were there at the beginning. */
+  #there: ReadonlySet<string> = new Set()
 
   constructor(options: MysqlTargetOptions) {
     this.#options = options
@@ -63,7 +65,8 @@ class MysqlTarget implements Target {
     const { path } = this.#options
     this.#client = await findTool("client", path)
     this.#dump = await findTool("dump", path)
-    await this.#ask(["1"], "", signal)
+    const found = await this.#ask(["SCHEMA_NAME"], "FROM information_schema.SCHEMATA", signal)
+    this.#there = new Set(found.map(([schema]) => String(schema)))
   }
 
   async has(entry: CatalogueEntry, signal: AbortSignal): Promise<boolean> {
@@ -84,10 +87,8 @@ class MysqlTarget implements Target {
       const other = users.map(([user]) => String(user)).find((user) => !FIRST_USERS.includes(user))
       if (other !== undefined)
         conflict(`the server has users, ${escapeControl(other)} for one`, "choose files with --path")
-    } else if (part.part === "tables") {
-      const found = await this.#ask(["SCHEMA_NAME"], "FROM information_schema.SCHEMATA", signal)
-      if (found.some(([schema]) => schema === part.schema))
-        conflict(`the schema ${escapeControl(part.schema)} is there already`, "restore to another server")
+    } else if (part.part === "tables" && this.#there.has(part.schema)) {
+      conflict(`the schema ${escapeControl(part.schema)} is there already`, "restore to another server")
     }
     return false
   }
