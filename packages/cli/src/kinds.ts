@@ -9,6 +9,7 @@ import type { SourceConfig } from "./config.ts"
 import { installed } from "./installed.ts"
 import type { Io } from "./io.ts"
 import { type MysqlPlace, mysqlAccess, mysqlPlace } from "./mysql.ts"
+import type { PasswordPlace } from "./passwords.ts"
 import { chosenNames, postgresAccess } from "./postgres.ts"
 import type { Session } from "./session.ts"
 
@@ -121,8 +122,8 @@ export async function openSource(session: Session, name: string, config: SourceC
       return ssmSource({ path: place.path, ...place.access })
     }
     case "mysql": {
-      const { mysqlSource } = await import("@backup-cloud/source-mysql")
-      return mysqlSource({ ...(await mysqlAccess(session, name, place)), schemas: place.schemas, now: io.now })
+      const { mysqlSource } = await installed("source-mysql", () => import("@backup-cloud/source-mysql"))
+      return mysqlSource({ ...mysqlAccess(session, name, place, config), schemas: place.schemas, now: io.now })
     }
   }
 }
@@ -135,6 +136,8 @@ export interface TargetOptions {
   readonly overwrite: boolean
   /** Let objects lie less well encrypted than their originals did. */
   readonly weakerEncryption: boolean
+  /** Of a database server. */
+  readonly password: PasswordPlace
 }
 
 /** A place to restore to, and how it is told to people: a directory, or the URL of a bucket, of parameters or of a server. */
@@ -156,8 +159,8 @@ export async function openTarget(
       throw new BackupError("usage", "a server is restored to as a whole; nothing was restored", {
         hint: "leave the schema out of --to and choose what comes back: --path '*/shop.sql'",
       })
-    const { mysqlTarget } = await import("@backup-cloud/source-mysql")
-    const access = await mysqlAccess(session, place.host, place)
+    const { mysqlTarget } = await installed("source-mysql", () => import("@backup-cloud/source-mysql"))
+    const access = mysqlAccess(session, place.host, place, options.password)
     return {
       target: mysqlTarget({ ...access, overwrite: options.overwrite, staging: tmpdir() }),
       where: to,

@@ -1,9 +1,10 @@
 // A server of MariaDB or MySQL as a URL names it. How it is reached is all in the URL, for a source as for a restore, but for
-// the password, of which the URL says only where it lies.
+// the password.
 
 import { isAbsolute } from "node:path"
 import { BackupError } from "@backup-cloud/format"
 import type { MysqlAccess } from "@backup-cloud/source-mysql"
+import { type PasswordPlace, passwordOf } from "./passwords.ts"
 import type { Session } from "./session.ts"
 
 export interface MysqlPlace {
@@ -16,7 +17,7 @@ export interface MysqlPlace {
   readonly settings: Readonly<Partial<Record<(typeof SETTINGS)[number], string>>>
 }
 
-const SETTINGS = ["socket", "tls_ca", "tls", "password_file", "password_command"] as const
+const SETTINGS = ["socket", "tls_ca", "tls"] as const
 
 /** Throws `usage` for what cannot be meant, without the URL in it: there may be a password in it. */
 export function mysqlPlace(text: string): MysqlPlace {
@@ -29,16 +30,15 @@ export function mysqlPlace(text: string): MysqlPlace {
   const { username, password, hostname, port, pathname, searchParams, hash } = new URL(text)
   if (password !== "") {
     throw new BackupError("usage", "the URL of a server holds a password, which others could read; nothing was done", {
-      hint: "write it into a file of mode 0600 and give ?password_file=/its/path",
+      hint: "write it into a file of mode 0600 and give --password-file FILE",
     })
   }
   const settings = Object.fromEntries(searchParams) as MysqlPlace["settings"]
-  const { socket, tls_ca: ca, tls = "off", password_file: file, password_command: command } = settings
+  const { socket, tls_ca: ca, tls = "off" } = settings
   const known = Object.keys(settings).every((name) => (SETTINGS as readonly string[]).includes(name))
-  const absolute = [socket, ca, file].every((path) => path === undefined || isAbsolute(path))
+  const absolute = [socket, ca].every((path) => path === undefined || isAbsolute(path))
   if (username === "" || hostname === "" || hash !== "" || !known || !absolute) return wrong()
   if (tls !== "off" || (settings.tls !== undefined && ca !== undefined)) return wrong()
-  if (file !== undefined && command !== undefined) return wrong()
   try {
     const schemas = pathname.slice(1) === "" ? [] : pathname.slice(1).split(",").map(decodeURIComponent)
     const [user, address] = [decodeURIComponent(username), hostname.replace(/^\[|\]$/g, "")]
@@ -48,20 +48,18 @@ export function mysqlPlace(text: string): MysqlPlace {
   }
 }
 
-/** What the package takes. @param name of the source, for what its programs say */
-export async function mysqlAccess(
+/** What the package takes. @param name of the source, for what its programs say, and for messages */
+export function mysqlAccess(
   session: Session,
   name: string,
   { user, host, port, settings }: MysqlPlace,
-): Promise<MysqlAccess & { readonly allowClear: boolean }> {
-  const { passwordFrom } = await import("@backup-cloud/source-mysql")
-  const { io } = session
-  const { socket, tls_ca: ca = null, password_file: file, password_command: command } = settings
-  const place = file !== undefined ? { file } : command !== undefined ? { command: ["/bin/sh", "-c", command] } : null
+  password: PasswordPlace,
+): MysqlAccess & { readonly allowClear: boolean } {
+  const { socket, tls_ca: ca = null } = settings
   return {
     ...{ user, host, port, ca, ...(socket === undefined ? {} : { socket }) },
-    password: place === null ? null : passwordFrom(place, io.now),
-    path: io.env["PATH"] ?? "/usr/bin:/bin",
+    password: passwordOf(session, name, password) ?? null,
+    path: session.io.env["PATH"] ?? "/usr/bin:/bin",
     allowClear: settings.tls === "off",
     onLine: (line) => {
       session.note(`${name}: ${line}`)

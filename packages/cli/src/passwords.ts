@@ -1,4 +1,4 @@
-// A password that the configuration only says how to come by: a file, or a command that puts it out. It is read each time it
+// A password that the configuration only says how to come by: a file, or a command that puts it out. It is read when it
 // is wanted, since a token does not live long, and told to nobody but who asked.
 
 import { execFile } from "node:child_process"
@@ -14,6 +14,8 @@ export interface PasswordPlace {
 }
 
 const MOST = 65_536
+/** Milliseconds that what a command gave is used: a token for RDS lets connect for fifteen minutes. */
+const GOOD_FOR = 300_000
 
 /** What the options of a command say of it: --password-file, --password-command. @param cwd of a file that is not absolute */
 export function passwordPlace(options: Readonly<Record<string, unknown>>, cwd: string): PasswordPlace {
@@ -38,10 +40,21 @@ export function passwordOf(
     throw new BackupError("usage", `${what} has a password file and a password command; nothing was done`, {
       hint: "leave one of them out",
     })
-  const { env, cwd } = session.io
+  const { env, cwd, now } = session.io
   if (file !== undefined) return async () => await fromFile(resolve(cwd, file))
-  if (command !== undefined) return async (signal) => await fromCommand(what, command, { env, cwd, signal })
-  return undefined
+  if (command === undefined) return undefined
+  let held: { readonly password: Promise<string>; readonly since: number } | null = null
+  return async (signal) => {
+    const time = now().getTime()
+    if (held === null || time - held.since >= GOOD_FOR)
+      held = { password: fromCommand(what, command, { env, cwd, signal }), since: time }
+    try {
+      return await held.password
+    } catch (error) {
+      held = null
+      throw error
+    }
+  }
 }
 
 async function fromFile(file: string): Promise<string> {
@@ -67,7 +80,7 @@ async function fromCommand(
 ): Promise<string> {
   const { promise, resolve: ended, reject } = Promise.withResolvers<string>()
   execFile("/bin/sh", ["-c", command], { ...options, maxBuffer: MOST, encoding: "utf8" }, (error, stdout) => {
-    if (error === null) {
+    if (error === null && withoutEnd(stdout) !== "") {
       ended(withoutEnd(stdout))
       return
     }
@@ -76,7 +89,12 @@ async function fromCommand(
       return
     }
     // Neither what it said nor the command is told: both may hold what they should not.
-    const how = typeof error.code === "number" ? `exit status ${error.code}` : String(error.signal ?? error.code)
+    const how =
+      error === null
+        ? "nothing put out"
+        : typeof error.code === "number"
+          ? `exit status ${error.code}`
+          : String(error.signal ?? error.code)
     reject(
       new BackupError("unavailable", `the password command of ${what} ended with ${how}; nothing was done`, {
         hint: "run the command of password_command by itself and mend what it says",

@@ -33,7 +33,9 @@ before(async () => {
     "source",
     "add",
     "db",
-    `mysql://saver@127.0.0.1:${server.port}/?password_file=${world.file("password")}`,
+    `mysql://saver@127.0.0.1:${server.port}/`,
+    "--password-file",
+    world.file("password"),
   )
 })
 after(async () => {
@@ -110,13 +112,14 @@ test("what a URL of a server cannot mean is refused, and a password in it is", (
     "saver@127.0.0.1/?tls=maybe",
     "saver@127.0.0.1/?tls=off&tls_ca=/ca.pem",
     "saver@127.0.0.1/?socket=relative",
-    "saver@127.0.0.1/?password_file=/a&password_command=b",
+    "saver@127.0.0.1/?password_file=/a",
   ])
     world.fails("admin", exitCode.usage, "source", "add", "wrong", `mysql://${rest}`)
   for (const port of ["", ":1", ":99999"]) {
     const url = `mysql://saver:secret@127.0.0.1${port}/`
     assert.doesNotMatch(world.fails("admin", exitCode.usage, "source", "add", "wrong", url), /secret/)
   }
-  world.ok("admin", "source", "add", "elsewhere", "mysql://saver@db.example/shop,wiki?password_command=echo x")
+  const url = "mysql://saver@db.example/shop,wiki"
+  world.ok("admin", "source", "add", "elsewhere", url, "--password-command", "echo x")
   assert.match(world.fails("admin", exitCode.usage, "backup", "elsewhere"), /without a file of authorities/)
 })

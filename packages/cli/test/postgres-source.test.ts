@@ -87,7 +87,7 @@ test("from a directory psql alone brings everything back, as the page says", asy
   }
 })
 
-test("a password comes out of a command each time; a file that others can read and a command that fails are not used", () => {
+test("a password comes out of a command; a file that others can read and a command that fails are not used", () => {
   const command = `cat '${passwords}'`
   ok("admin", "source", "add", "one", cluster.url("/shop"), "--password-command", command, "--no-role-passwords")
   ok("admin", "backup", "one")
@@ -97,6 +97,8 @@ test("a password comes out of a command each time; a file that others can read a
   const failed = as("admin", "backup", "one")
   assert.equal(failed.status, exitCode.unavailable, failed.text)
   assert.match(failed.text, /the password command of one ended with exit status 3/)
+  writeFileSync(config, before.replace(command, "echo"))
+  assert.match(as("admin", "backup", "one").text, /the password command of one ended with nothing put out/)
   writeFileSync(config, before)
   chmodSync(passwords, 0o640)
   const open = as("admin", "backup", "db")

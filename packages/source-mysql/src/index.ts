@@ -1,4 +1,3 @@
 export { type MysqlAccess } from "./access.ts"
-export { type PasswordPlace, passwordFrom } from "./password.ts"
 export { type MysqlSourceOptions, mysqlSource } from "./source.ts"
 export { type MysqlTargetOptions, mysqlTarget } from "./target.ts"

@@ -204,6 +204,7 @@ async function restoreRun(session: Session, name: string, options: Readonly<Reco
     devices: options["devices"] === true,
     overwrite: options["overwrite"] === true,
     weakerEncryption: options["weakerEncryption"] === true,
+    password: passwordPlace(options, io.cwd),
   })
   const started = io.now().getTime()
   const progress = session.progress(open.run.source, "files")

@@ -222,17 +222,19 @@ function configOf(place: Place, url: string, options: Readonly<Record<string, un
     ...(options["xattrs"] === true ? { xattrs: true } : {}),
     ...(options["acls"] === true ? { acls: true } : {}),
   }
-  const server = {
-    ...passwordPlace(options, cwd),
-    ...(options["rolePasswords"] === false ? { role_passwords: false } : {}),
-  }
+  const password = passwordPlace(options, cwd)
+  const roles = options["rolePasswords"] === false ? { role_passwords: false } : {}
+  const server = { ...password, ...roles }
   const given = listOf(options, "stream").map((text) => /^([^=]+)=(.+)$/s.exec(text)?.slice(1) ?? [])
   const streams = Object.fromEntries(given.map(([stream = "", command = ""]) => [stream, command]))
   const named = given.length > 0 && given.every((each) => each.length === 2)
-  if (place.kind !== "postgres" && Object.keys(server).length > 0)
+  const takesPassword = place.kind === "postgres" || place.kind === "mysql"
+  if (!takesPassword && Object.keys(server).length > 0)
     throw new BackupError("usage", `${url} is no database server, and has no password; nothing was made`, {
-      hint: "--password-file, --password-command and --no-role-passwords belong to postgres://…",
+      hint: "--password-file and --password-command belong to postgres://… and mysql://…",
     })
+  if (place.kind !== "postgres" && Object.keys(roles).length > 0)
+    throw new BackupError("usage", "--no-role-passwords belongs to postgres://…; nothing was made")
   if (place.kind === "command" && named && Object.keys(files).length === 0) return { url, streams }
   if (place.kind === "command")
     throw new BackupError("usage", "a source of commands has streams, and nothing to include; nothing was made", {
