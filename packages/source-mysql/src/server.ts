@@ -83,7 +83,6 @@ async function rightsOf(ask: Ask, schemas: readonly string[], mysql: boolean): P
   const global = await ask(["PRIVILEGE_TYPE"], `FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = ${GRANTEE}`)
   const rights = new Set(global.map(([right]) => String(right)))
   if (RIGHTS.every((right) => rights.has(right))) return rights
-  if (!rights.has("SELECT")) await seesRoutines(ask, rights, mysql)
   for (const schema of schemas) {
     const rows = await ask(
       ["PRIVILEGE_TYPE"],
@@ -101,6 +100,7 @@ async function rightsOf(ask: Ask, schemas: readonly string[], mysql: boolean): P
       },
     )
   }
+  if (!rights.has("SELECT")) await seesRoutines(ask, rights, mysql)
   return rights
 }
 

@@ -17,6 +17,8 @@ const NAMES: Readonly<Record<Tool, readonly string[]>> = {
 /** Of the last lines, how many and how many characters of each an error holds. */
 const LAST_LINES = 5
 const LAST_LINE = 300
+/** What programs say themselves. Clients also repeat SQL that failed, rows, hashes of passwords and all. */
+const SAID = /^(?:ERROR|WARNING|Warning|-- Warning|mariadb|mysql)/
 /** Milliseconds from SIGTERM to SIGKILL. */
 const GRACE = 5_000
 
@@ -101,6 +103,7 @@ export class RunningTool {
   }
 
   #say(line: string, onLine: (line: string) => void): void {
+    if (!SAID.test(line)) return
     onLine(line.slice(0, 4_096))
     this.#error = Number(/\berror:? (\d{4})\b/i.exec(line)?.[1] ?? this.#error)
     this.#last.push(line.slice(0, LAST_LINE))
