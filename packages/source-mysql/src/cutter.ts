@@ -38,6 +38,8 @@ export class Cutter {
   header = ""
 
   #cuts: Cut[] = []
+  /** Bytes of the present part that are no cut yet. */
+  #bytes: Uint8Array[] = []
   #schema: string | null = null
   /** In text: what is quoted by which byte, 1 within a line of comment, 0 outside. In a row: only the former. */
   #quote = 0
@@ -62,7 +64,14 @@ export class Cutter {
   push(piece: Buffer): readonly Cut[] {
     this.#cuts = []
     for (let at = 0; at < piece.length; ) at = this.#inRows ? this.#scanRows(piece, at) : this.#scanLine(piece, at)
+    this.#flush()
     return this.#cuts
+  }
+
+  /** Many small pieces would cost those who read them more than one copy. */
+  #flush(): void {
+    if (this.#bytes.length > 0) this.#cuts.push(Buffer.concat(this.#bytes))
+    this.#bytes = []
   }
 
   /** A part of a line of text, or all that is left of it; where to go on. */
@@ -184,7 +193,7 @@ export class Cutter {
   }
 
   #rowPart(bytes: Buffer): void {
-    this.#cuts.push(bytes)
+    this.#bytes.push(bytes)
     this.#rows?.update(bytes)
     this.#rowBytes += bytes.length
   }
@@ -212,6 +221,7 @@ export class Cutter {
     const [, marked] = MARKER.exec(line) ?? []
     if (marked !== undefined) {
       this.#schema = name(marked)
+      this.#flush()
       this.#cuts.push({ schema: this.#schema })
       return
     }
@@ -242,7 +252,7 @@ export class Cutter {
   }
 
   #emit(text: string): void {
-    this.#cuts.push(Buffer.from(text, "latin1"))
+    this.#bytes.push(Buffer.from(text, "latin1"))
   }
 
   #statsOf(table: string): TableStats {

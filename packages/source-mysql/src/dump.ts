@@ -1,6 +1,6 @@
-// The programs that dump, and what they put out as parts: one dump of the tables of all schemas, in one transaction, which is cut; one of
-// triggers, events and routines for each schema; one of the users. A dump counts if its program ended with status 0 and its
-// last line was there.
+// The programs that dump, and what they put out as parts: one dump of the tables of all schemas, in one transaction, which is
+// cut; one of triggers, events and routines for each schema; one of the users. A dump counts if its program ended with status 0
+// and its last line was there.
 
 import { BackupError } from "@backup-cloud/format"
 import type { MysqlAccess } from "./access.ts"

@@ -44,7 +44,7 @@ export async function inspect(
   const there = (await ask(["SCHEMA_NAME"], "FROM information_schema.SCHEMATA")).map(([name]) => String(name))
   const schemas = wanted.length > 0 ? wanted : there.filter((name) => !OWN.includes(name.toLowerCase()))
   for (const schema of schemas) checkSchema(schema, there)
-  const rights = await rightsOf(ask, schemas, mysql)
+  const rights = await rightsOf(ask, wanted, mysql)
   const engines = await ask(
     ["TABLE_SCHEMA", "TABLE_NAME"],
     "FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' AND ENGINE <> 'InnoDB'",
@@ -78,30 +78,39 @@ function checkSchema(schema: string, there: readonly string[]): void {
 
 type Ask = (columns: readonly string[], rest?: string) => ReturnType<typeof query>
 
-/** The user's rights everywhere. Throws `refused` unless they, or those of each schema, show all that is in it. */
-async function rightsOf(ask: Ask, schemas: readonly string[], mysql: boolean): Promise<ReadonlySet<string>> {
+/**
+ * The user's rights everywhere. Throws `refused` unless they, or those of each schema, show all that is in it.
+ * @param wanted schemas; all there are if it is empty, for which only rights everywhere will do
+ */
+async function rightsOf(ask: Ask, wanted: readonly string[], mysql: boolean): Promise<ReadonlySet<string>> {
   const global = await ask(["PRIVILEGE_TYPE"], `FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = ${GRANTEE}`)
   const rights = new Set(global.map(([right]) => String(right)))
-  if (RIGHTS.every((right) => rights.has(right))) return rights
-  for (const schema of schemas) {
+  const missing = RIGHTS.filter((right) => !rights.has(right))
+  if (missing.length === 0) return rights
+  if (wanted.length === 0) throw lacking(missing, "every schema", "*.*")
+  for (const schema of wanted) {
     const rows = await ask(
       ["PRIVILEGE_TYPE"],
       `FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE = ${GRANTEE} AND ${literal(schema)} COLLATE utf8mb4_bin LIKE TABLE_SCHEMA`,
     )
     const here = new Set(rows.map(([right]) => String(right)))
-    const missing = RIGHTS.filter((right) => !rights.has(right) && !here.has(right))
-    if (missing.length === 0) continue
     const shown = escapeControl(schema)
-    throw new BackupError(
-      "refused",
-      `this user has no right to ${missing.join(", ")} in ${shown}; nothing was backed up`,
-      {
-        hint: `GRANT ${missing.join(", ")} ON ${shown}.* to the user itself: rights through a role do not show`,
-      },
-    )
+    if (!missing.every((right) => here.has(right)))
+      throw lacking(
+        missing.filter((right) => !here.has(right)),
+        shown,
+        `${shown}.*`,
+      )
   }
   if (!rights.has("SELECT")) await seesRoutines(ask, rights, mysql)
   return rights
+}
+
+function lacking(rights: readonly string[], where: string, on: string): BackupError {
+  const list = rights.join(", ")
+  return new BackupError("refused", `this user has no right to ${list} in ${where}; nothing was backed up`, {
+    hint: `GRANT ${list} ON ${on} to the user itself: rights through a role do not show`,
+  })
 }
 
 /** Throws `refused` for a user who sees no routines but its own. */
