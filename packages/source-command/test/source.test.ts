@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict"
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, unlinkSync, writeFileSync } from "node:fs"
+import fs from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, test } from "node:test"
@@ -87,6 +88,17 @@ test("a command gets exactly the variables and the folder it is given", async ()
   }
   assert.equal(await rest(await open([{ ...stream, cwd: folder }], "a", signal)), `${folder}\nx\n0\n`)
   assert.equal(await rest(await open([sh("a", "env | grep -c ^PATH=")], "a", signal)), "1\n")
+})
+
+test("a command gets the open files that it is given, which have no name any more, and no others", async () => {
+  const file = join(folder, "gone")
+  writeFileSync(file, "kept open")
+  await using handle = await fs.open(file)
+  unlinkSync(file)
+  const reads = sh("a", "cat /dev/fd/3; cat /dev/fd/3; test -e /dev/fd/4 || echo .")
+  assert.equal(await rest(await open([{ ...reads, fds: [handle.fd] }], "a", signal)), "kept openkept open.\n")
+  const without = await rest(await open([sh("a", "test -e /dev/fd/3 || echo none")], "a", signal))
+  assert.equal(without, "none\n")
 })
 
 test("the status counts after the last byte, and the error tells the stream, the status and the last lines", async () => {

@@ -145,7 +145,7 @@ class Restore {
         "refused",
         `the create.sql of ${escapeControl(database)} does not make it; it was not restored`,
         {
-          hint: `make the database with createdb, and restore into it`,
+          hint: "make the database with createdb, and restore into it",
         },
       )
     try {

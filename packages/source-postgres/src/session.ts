@@ -27,6 +27,8 @@ export class Session implements AsyncDisposable {
   readonly #signal: AbortSignal
   readonly #abort = (): void => void this.end()
   #open = false
+  /** Whether an answer is awaited. */
+  #busy = false
 
   private constructor(server: Server, running: Running, signal: AbortSignal) {
     if (running.stdout === null) throw new RangeError("psql has no output")
@@ -62,8 +64,10 @@ export class Session implements AsyncDisposable {
   /** A statement whose one answer is JSON in one line, as jsonb gives it. Throws `incomplete` with what the server said. */
   async ask(statement: string): Promise<unknown> {
     this.#signal.throwIfAborted()
+    this.#busy = true
     this.#running.stdin?.write(`${statement};\n`)
     const line = await this.#lines.next()
+    this.#busy = false
     if (line.done !== true) return JSON.parse(line.value)
     this.#signal.throwIfAborted()
     const { code, how } = await this.#running.exited
@@ -75,9 +79,11 @@ export class Session implements AsyncDisposable {
     throw await this.#server.connectFault(said, this.#signal)
   }
 
-  /** Ends the connection, and what its transaction holds with it. */
+  /** Ends the connection, and what its transaction holds with it. An idle psql takes leave of the server by itself. */
   async end(): Promise<void> {
     this.#signal.removeEventListener("abort", this.#abort)
+    this.#running.stdin?.end()
+    if (!this.#busy) await this.#running.exited.catch(() => undefined)
     await this.#running.stop("SIGTERM")
   }
 

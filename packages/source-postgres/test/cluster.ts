@@ -17,6 +17,8 @@ export const PASSWORD = "only: \\this role's pässword-7c5e"
 export class Cluster {
   readonly folder = mkdtempSync(join(tmpdir(), "bc-pg-"))
   port = 0
+  /** All that the server has said. */
+  log = ""
   readonly #data = join(this.folder, "data")
   readonly #bin = findPrograms()
   #server: ChildProcess | null = null
@@ -53,11 +55,10 @@ export class Cluster {
       ...{ uid, gid, cwd: this.folder },
       stdio: ["ignore", "ignore", "pipe"],
     })
-    let said = ""
-    server.stderr.on("data", (piece: Buffer) => (said = (said + piece.toString()).slice(-2000)))
+    server.stderr.on("data", (piece: Buffer) => (this.log += piece.toString()))
     this.#server = server
     for (let tries = 0; ; tries++) {
-      if (server.exitCode !== null || tries > 600) throw new Error(`postgres did not start:\n${said}`)
+      if (server.exitCode !== null || tries > 600) throw new Error(`postgres did not start:\n${this.log}`)
       const { status } = spawnSync(join(this.#bin, "pg_isready"), ["-q", "-h", this.folder, "-p", String(this.port)])
       if (status === 0) return
       await sleep(20)

@@ -153,6 +153,7 @@ test("all parts of a database are of one moment, also what is changed while they
   assert.equal(copied.trim().split("\n").length, 500)
   assert.doesNotMatch(text, /shop\.new/)
   assert.equal(cluster.sql("moment", "select count(*) from shop.orders").trim(), "501")
+  assert.doesNotMatch(cluster.log, /unexpected EOF/, "programs take leave of the server")
 })
 
 function streamOf(entries: readonly SourceEntry[], path: string): AsyncIterator<Uint8Array> {
