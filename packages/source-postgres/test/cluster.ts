@@ -3,7 +3,17 @@
 
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { chownSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import {
+  chownSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { getuid, kill } from "node:process"
@@ -128,6 +138,21 @@ export class Cluster {
       ...{ encoding: "latin1", maxBuffer: 2 ** 30 },
       env: { LC_ALL: "C" },
     })
+  }
+
+  /** Process ids of a program that speaks to this server over the network. */
+  processes(program: string): number[] {
+    const speaks = (pid: string): boolean => {
+      try {
+        const isProgram = readlinkSync(`/proc/${pid}/exe`).endsWith(`/${program}`)
+        return isProgram && readFileSync(`/proc/${pid}/environ`, "utf8").includes(`PGPORT=${this.port}\0`)
+      } catch {
+        return false // It ended meanwhile.
+      }
+    }
+    return readdirSync("/proc")
+      .filter((name) => /^[0-9]+$/.test(name) && speaks(name))
+      .map(Number)
   }
 
   url(path = "/", role = "backup"): string {

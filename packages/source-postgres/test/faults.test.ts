@@ -2,17 +2,7 @@
 // nothing is committed; and the same succeeds once the cause is gone.
 
 import assert from "node:assert/strict"
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs"
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { kill } from "node:process"
@@ -89,23 +79,6 @@ test("a password goes only into memory, and is one line", async () => {
   }
 })
 
-/** Process ids of a program that speaks to our server. */
-function processes(program: string): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^[0-9]+$/.test(name))
-    .filter((name) => {
-      try {
-        return (
-          readlinkSync(`/proc/${name}/exe`).endsWith(`/${program}`) &&
-          readFileSync(`/proc/${name}/environ`, "utf8").includes(`PGPORT=${cluster.port}\0`)
-        )
-      } catch {
-        return false
-      }
-    })
-    .map(Number)
-}
-
 /** The same source; `act` is done once, when the first piece of the dump has come and pg_dump has more. */
 function interrupted(source: Source, act: () => unknown): Source {
   const interrupt = (entry: SourceEntry): SourceEntry => {
@@ -152,12 +125,12 @@ async function started(): Promise<{ machine: Machine; next: (act: () => unknown)
 
 const ways: Readonly<Record<string, () => unknown>> = {
   "pg_dump is killed": () => {
-    const found = processes("pg_dump")
+    const found = cluster.processes("pg_dump")
     assert.equal(found.length, 1)
     for (const pid of found) kill(pid, "SIGKILL")
   },
   "pg_dump is told to end": () => {
-    for (const pid of processes("pg_dump")) kill(pid, "SIGTERM")
+    for (const pid of cluster.processes("pg_dump")) kill(pid, "SIGTERM")
   },
   "the connection that holds the snapshot is ended": () => {
     const ended = cluster.sql(
@@ -177,7 +150,11 @@ for (const [what, act] of Object.entries(ways)) {
     const before = await machine.content(machine.store, "latest")
     assert.equal(await next(act), "failed")
     assert.deepEqual(await machine.content(machine.store, "latest"), before)
-    assert.deepEqual(["pg_dump", "psql"].flatMap(processes), [], "nothing is left running")
+    assert.deepEqual(
+      ["pg_dump", "psql"].flatMap((program) => cluster.processes(program)),
+      [],
+      "nothing is left running",
+    )
     if (what === "the server is stopped") await cluster.run()
     assert.equal(await next(() => undefined), "complete")
   })

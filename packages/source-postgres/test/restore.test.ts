@@ -5,6 +5,7 @@ import { execFileSync } from "node:child_process"
 import { existsSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
+import { kill } from "node:process"
 import { after, before, test } from "node:test"
 import { BackupError, isFault } from "@backup-cloud/format"
 import { type Machine, makeMachine } from "../../backup/test/machine.ts"
@@ -206,6 +207,15 @@ test("what does not come whole never gets its name, and nothing is left of it; t
   const refused = await into(badRow)
   assert.ok(isFault(refused, "incomplete"), String(refused))
   assert.match(refused.message, /relation "shop\.absent" does not exist/)
+  const killed = changed("content.sql", async function* (file) {
+    for (const piece of (await text(file)).match(/[^]{1,10000}/g) ?? []) {
+      yield Buffer.from(piece)
+      for (const pid of other.processes("psql")) kill(pid, "SIGKILL")
+    }
+  })
+  const gone = await into(killed)
+  assert.ok(isFault(gone, "incomplete"), String(gone))
+  assert.match(gone.message, /psql ended with signal SIGKILL; the restore is not whole/)
   const abort = new AbortController()
   const slow = changed("content.sql", async function* (file) {
     let pieces = 0
