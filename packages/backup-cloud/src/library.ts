@@ -10,6 +10,7 @@ import { type RestoreEvent, type RestoreResult, restore as run, type Wanted } fr
 import type { Environment } from "@backup-cloud/store"
 import type { VerifyEvent, VerifyReport } from "@backup-cloud/trust"
 import { backupSource, type SourceEvent } from "./backup.ts"
+import { checked } from "./checked.ts"
 import { Machine } from "./machine.ts"
 import { openReleased } from "./releases.ts"
 import { chosenName, planOf, shortfall } from "./restore.ts"
@@ -88,14 +89,14 @@ function machineFor({ archive, home, env = {}, signal = NEVER }: ArchiveOptions)
 }
 
 /**
- * Backs up a source of any kind. A run that is not `complete` is kept and throws `incomplete`, a `NotWholeError`; for other
- * faults see `backupSource` and the source itself.
+ * Backs up a source of any kind. A run that is not `complete` is kept and throws `incomplete`, a `NotWholeError`; entries that no
+ * catalogue can hold throw `usage`; for other faults see `backupSource` and the source itself.
  */
 export async function backup(call: BackupCall): Promise<BackupResult> {
   const { name, source, stop = NEVER, onEvent = ignore, checkpointMinutes, proveAll } = call
   await using machine = machineFor(call)
   const trust = await machine.trust({ strict: true })
-  const job = { name, source: async () => source, stop, onEvent, checkpointMinutes, proveAll }
+  const job = { name, source: async () => checked(source), stop, onEvent, checkpointMinutes, proveAll }
   const result = await backupSource(machine, trust, job)
   if (result.outcome === "complete") return result
   const lacks = [...result.errors].map(([why, count]) => `${why} ${count}`).join(", ")

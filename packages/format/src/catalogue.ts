@@ -196,7 +196,7 @@ export async function* readChunkLines(pieces: AsyncIterable<Uint8Array>): AsyncG
  * What spans entries: order, parents, sums of lengths; that a hard link points back in the order, not that its target is
  * there: that would take all paths in memory, and a target finds it out. Memory: the open directories.
  */
-class OrderCheck {
+export class OrderCheck {
   #before: string | null = null
   #open: string[] = []
 
