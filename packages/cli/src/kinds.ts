@@ -4,7 +4,7 @@
 import { tmpdir } from "node:os"
 import { isAbsolute, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
-import { BackupError, escapeControl, type Source, type Target } from "@backup-cloud/format"
+import { BackupError, escapeControl, patterns, type Source, type Target } from "@backup-cloud/format"
 import type { SourceConfig } from "./config.ts"
 import { installed } from "./installed.ts"
 import type { Io } from "./io.ts"
@@ -25,12 +25,14 @@ export type Place =
   | { readonly kind: "postgres"; readonly url: string }
   /** Directories that scripts give, one for each run. */
   | { readonly kind: "upload" }
+  /** Backed up by a program that uses the library; `of` is what kind it calls its source. */
+  | { readonly kind: "program"; readonly of: string }
   | { readonly kind: "s3"; readonly bucket: string; readonly prefix: string; readonly access: Access }
   | { readonly kind: "ssm"; readonly path: string; readonly access: Access }
   | MysqlPlace
 
 const FORMS =
-  "dir:///absolute/path, s3://bucket/prefix, ssm:/path, postgres://role@host:port/database, mysql://user@host/, command: with --stream NAME=COMMAND, or upload: for what scripts upload"
+  "dir:///absolute/path, s3://bucket/prefix, ssm:/path, postgres://role@host:port/database, mysql://user@host/, command: with --stream NAME=COMMAND, upload: for what scripts upload, or program:KIND"
 
 /** What a source's URL names. Throws `usage` for a kind that this version does not know. */
 export function placeOf(url: string, env: Io["env"]): Place {
@@ -40,6 +42,8 @@ export function placeOf(url: string, env: Io["env"]): Place {
   if (url === "command:") return { kind: "command" }
   if (isPostgres(url)) return { kind: "postgres", url }
   if (url === "upload:") return { kind: "upload" }
+  const [, of] = /^program:(.+)$/.exec(url) ?? []
+  if (of !== undefined) return patterns.name.test(of) ? { kind: "program", of } : wrong()
   if (url.startsWith("dir:///")) {
     try {
       const path = fileURLToPath(`file://${url.slice("dir://".length)}`)
@@ -105,6 +109,10 @@ export async function openSource(session: Session, name: string, config: SourceC
     case "upload":
       throw new BackupError("usage", `${name} is what scripts upload; nothing was backed up`, {
         hint: `give it a directory: backup-cloud upload DIR ${name}`,
+      })
+    case "program":
+      throw new BackupError("usage", `${name} is backed up by a program of its own; nothing was backed up`, {
+        hint: "start that program: docs/writing-a-source.md shows one",
       })
     case "postgres": {
       const { postgresSource } = await installed("source-postgres", () => import("@backup-cloud/source-postgres"))

@@ -12,17 +12,18 @@ const root = join(import.meta.dirname, "../../..")
 const pages = ["README.md", ...globSync("docs/*.md", { cwd: root }), "recovery/RECOVER.txt"]
 const text = (page: string): string => readFileSync(join(root, page), "utf8")
 
-/** Each page with commands, and the test that runs every block of them: it fails where one is passed over. */
+/** Each page with commands or code, and the test that runs every block of them: it fails where one is passed over. */
 const tests: Readonly<Record<string, string>> = {
   "README.md": "packages/cli/test/readme.test.ts",
+  "docs/writing-a-source.md": "packages/backup-cloud/test/docs.test.ts",
   "docs/key-holders.md": "packages/keyholder/test/docs.test.ts",
   "docs/scripts.md": "packages/cli/test/shell.test.ts",
   "docs/recovery.md": "recovery/test/docs.test.ts",
 }
 
-test("every block of commands is in a page that a test runs", () => {
+test("every block of commands or code is in a page that a test runs", () => {
   assert.ok(pages.length >= 6)
-  const withCommands = pages.filter((page) => /^```sh\b/m.test(text(page)))
+  const withCommands = pages.filter((page) => /^```(?:sh|ts)\b/m.test(text(page)))
   assert.deepEqual(withCommands.sort(), Object.keys(tests).sort())
   for (const [page, file] of Object.entries(tests)) assert.ok(text(file).includes(page.replace(/^docs\//, "")), file)
 })
@@ -31,7 +32,7 @@ test("what is fenced otherwise is no command", () => {
   let others = 0
   for (const page of pages) {
     for (const [, kind = "", block = ""] of text(page).matchAll(/^```(.*)\n((?:.*\n)*?)```$/gm)) {
-      if (/^sh\b/.test(kind)) continue
+      if (/^(?:sh|ts)\b/.test(kind)) continue
       others++
       assert.ok(["", "text"].includes(kind), `${page}: ${kind}`)
       assert.doesNotMatch(block, /^\s*(?:\$ )?(?:backup-cloud|npm|npx|node|gpg|sh|apt-get|curl|sudo) /m, page)

@@ -51,8 +51,10 @@ async function backupAll(session: Session, given: readonly string[], proveAll: b
 async function sourcesHere(session: Session, trust: Trust): Promise<string[]> {
   const here: string[] = []
   for (const { name, keys } of trust.policy.sources) {
-    const uploaded = session.config.sources[name]?.url === "upload:"
-    if (keys.at(-1)?.accept_until === "" && !uploaded && (await readSecrets(session, name)) !== null) here.push(name)
+    // What scripts and programs of their own back up is not for this command to read.
+    const url = session.config.sources[name]?.url ?? ""
+    if (url === "upload:" || url.startsWith("program:")) continue
+    if (keys.at(-1)?.accept_until === "" && (await readSecrets(session, name)) !== null) here.push(name)
   }
   return here
 }

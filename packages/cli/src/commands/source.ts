@@ -41,7 +41,7 @@ export function addSourceCommands(root: Command, register: Register): void {
     register(
       source,
       "add <name> <url>",
-      "enrol a source: dir:///path, s3://bucket/prefix, ssm:/path, postgres://role@host:port/database, mysql://user@host/, command: for what commands put out, or upload: for what scripts upload",
+      "enrol a source: dir:///path, s3://bucket/prefix, ssm:/path, postgres://role@host:port/database, mysql://user@host/, command: for what commands put out, upload: for what scripts upload, or program:KIND",
       async (session, [name = "", url = ""], options) => {
         await add(session, expectName("name", name), url, options)
       },
@@ -179,6 +179,7 @@ async function add(
   options: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const place = await checkedPlace(url, session.io.env)
+  const kind = place.kind === "program" ? place.of : place.kind
   const file = options["certificate"]
   const config = file === undefined ? configOf(place, url, options, session.io.cwd) : null
   const { policy, administrator } = await session.trust()
@@ -201,14 +202,16 @@ async function add(
     keys === null
       ? await readCertificate(session, String(file))
       : await verifier.certificate(keys.certificate, `the certificate of ${name}`, session.io.signal)
-  const change = addSource({ name, certificate, kind: place.kind, schedule: options["schedule"] as string })
+  const change = addSource({ name, certificate, kind, schedule: options["schedule"] as string })
   await changePolicy(session, [change], [{ role: "source", name, certificate }], undefined)
+  const next =
+    place.kind === "program"
+      ? "the program that backs it up"
+      : `backup-cloud ${kind === "upload" ? `upload DIR ${name}` : `backup ${name}`}`
   if (config !== null) {
     await configure(session, name, config)
-    session.say(
-      `The keys of ${name} are in ${session.config.home}. Next: backup-cloud ${place.kind === "upload" ? `upload DIR ${name}` : `backup ${name}`}`,
-    )
-  } else session.say(`Next, where the data is: backup-cloud backup ${name}`)
+    session.say(`The keys of ${name} are in ${session.config.home}. Next: ${next}`)
+  } else session.say(`Next, where the data is: ${next}`)
 }
 
 /** What the yaml of the machine says of a source. Throws `usage` for options that do not fit its kind. */
