@@ -23,6 +23,17 @@ const sourceSchema = v.strictObject({
   password_command: v.optional(v.string()),
   /** Of postgres: false where the password hashes of roles may not be read. */
   role_passwords: v.optional(v.boolean()),
+  /** Of kind s3: older versions too, no tags, a part of the keys (index and count, or from and to). */
+  versions: v.optional(v.boolean()),
+  tags: v.optional(v.boolean()),
+  shard: v.optional(
+    v.strictObject({
+      index: v.optional(v.number()),
+      count: v.optional(v.number()),
+      from: v.optional(v.string()),
+      to: v.optional(v.string()),
+    }),
+  ),
   checkpoint_minutes: v.optional(v.pipe(v.number(), v.gtValue(0))),
 })
 const configSchema = v.strictObject({

@@ -11,6 +11,7 @@ import type { Io } from "./io.ts"
 import { type MysqlPlace, mysqlAccess, mysqlPlace } from "./mysql.ts"
 import type { PasswordPlace } from "./passwords.ts"
 import { chosenNames, postgresAccess } from "./postgres.ts"
+import { s3Settings } from "./s3-options.ts"
 import type { Session } from "./session.ts"
 
 /** How AWS, or a server that speaks its protocol, is reached; what is absent the machine's AWS configuration says. */
@@ -123,7 +124,7 @@ export async function openSource(session: Session, name: string, config: SourceC
     }
     case "s3": {
       const { s3Source } = await installed("source-s3", () => import("@backup-cloud/source-s3"))
-      return s3Source({ bucket: place.bucket, prefix: place.prefix, ...place.access })
+      return s3Source({ bucket: place.bucket, prefix: place.prefix, ...place.access, ...s3Settings(config) })
     }
     case "ssm": {
       const { ssmSource } = await installed("source-ssm", () => import("@backup-cloud/source-ssm"))

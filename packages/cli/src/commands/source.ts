@@ -1,6 +1,6 @@
 // source: what is backed up. On a machine with both the administrator's key and the data, `add` does both halves.
 
-import { BackupError, escapeControl, expectName, patterns, timeText } from "@backup-cloud/format"
+import { BackupError, escapeControl, expectName, type Policy, patterns, timeText } from "@backup-cloud/format"
 import { generateKey } from "@backup-cloud/openpgp/keygen"
 import { addSource, rekeySource, removeSource, setSource } from "@backup-cloud/trust"
 import {
@@ -18,13 +18,14 @@ import { checkedPlace, type Place } from "../kinds.ts"
 import { collect, listOf } from "../options.ts"
 import { passwordPlace } from "../passwords.ts"
 import type { Register } from "../program.ts"
-import { changePolicy } from "../publish.ts"
+import { changePolicy, type NewCertificate } from "../publish.ts"
+import { addS3Options, divided, s3Config } from "../s3-options.ts"
 import type { Session } from "../session.ts"
 
 export function addSourceCommands(root: Command, register: Register): void {
   const source = root.command("source").description("what is backed up")
   const withPlace = (command: Command): Command =>
-    command
+    addS3Options(command)
       .option("--stream <name=command>", "of command: what a shell command puts out; repeat", collect)
       .option("--include <glob>", "back up only what matches; repeat", collect)
       .option("--exclude <glob>", "leave out what matches; repeat", collect)
@@ -47,6 +48,7 @@ export function addSourceCommands(root: Command, register: Register): void {
       },
     )
       .option("--certificate <file>", "its certificate, if its keys were made where the data is (source keygen)")
+      .option("--shards <count>", "of s3: divide it among so many sources, NAME-00 and on")
       .option("--schedule <text>", "how often it is meant to run, such as: each night", ""),
   )
   withPlace(
@@ -182,36 +184,47 @@ async function add(
   const kind = place.kind === "program" ? place.of : place.kind
   const file = options["certificate"]
   const config = file === undefined ? configOf(place, url, options, session.io.cwd) : null
+  const added = divided(name, config, options)
   const { policy, administrator } = await session.trust()
+  for (const each of added.keys()) await expectNew(session, policy, each, file === undefined)
+  // Keys of a source that cannot be enrolled would stand in the way of the next attempt.
+  await session.ownKey([administrator.fingerprint], undefined, "administrator")
+  const verifier = await session.verifier()
+  const certificates: NewCertificate[] = []
+  for (const each of added.keys()) {
+    const keys = typeof file === "string" ? null : await makeKeys(session, each)
+    if (keys !== null) await writeSecrets(session, each, keys)
+    const certificate =
+      keys === null
+        ? await readCertificate(session, String(file))
+        : await verifier.certificate(keys.certificate, `the certificate of ${each}`, session.io.signal)
+    certificates.push({ role: "source", name: each, certificate })
+  }
+  const schedule = options["schedule"] as string
+  const changes = certificates.map((each) => addSource({ ...each, kind, schedule }))
+  await changePolicy(session, changes, certificates, undefined)
+  for (const [each, its] of added) if (its !== null) await configure(session, each, its)
+  const names = [...added.keys()]
+  const next =
+    place.kind === "program"
+      ? "the program that backs it up"
+      : `backup-cloud ${kind === "upload" ? `upload DIR ${name}` : `backup ${names.join(" ")}`}`
+  if (config === null) session.say(`Next, where the data is: ${next}`)
+  else session.say(`The keys of ${names.join(", ")} are in ${session.config.home}. Next: ${next}`)
+}
+
+/** @param withKeys whether its keys are to be made here */
+async function expectNew(session: Session, policy: Policy, name: string, withKeys: boolean): Promise<void> {
   if (policy.sources.some((source) => source.name === name)) {
     throw new BackupError("conflict", `the policy has a source ${name} already; nothing was enrolled`, {
       hint: `give it a new key with backup-cloud source rekey ${name}, or take another name`,
     })
   }
-  if (file === undefined && (await readSecrets(session, name)) !== null) {
+  if (withKeys && (await readSecrets(session, name)) !== null) {
     throw new BackupError("conflict", `the source ${name} has keys on this machine already; nothing was enrolled`, {
       hint: "give its certificate: --certificate FILE",
     })
   }
-  // Keys of a source that cannot be enrolled would stand in the way of the next attempt.
-  await session.ownKey([administrator.fingerprint], undefined, "administrator")
-  const keys = typeof file === "string" ? null : await makeKeys(session, name)
-  if (keys !== null) await writeSecrets(session, name, keys)
-  const verifier = await session.verifier()
-  const certificate =
-    keys === null
-      ? await readCertificate(session, String(file))
-      : await verifier.certificate(keys.certificate, `the certificate of ${name}`, session.io.signal)
-  const change = addSource({ name, certificate, kind, schedule: options["schedule"] as string })
-  await changePolicy(session, [change], [{ role: "source", name, certificate }], undefined)
-  const next =
-    place.kind === "program"
-      ? "the program that backs it up"
-      : `backup-cloud ${kind === "upload" ? `upload DIR ${name}` : `backup ${name}`}`
-  if (config !== null) {
-    await configure(session, name, config)
-    session.say(`The keys of ${name} are in ${session.config.home}. Next: ${next}`)
-  } else session.say(`Next, where the data is: ${next}`)
 }
 
 /** What the yaml of the machine says of a source. Throws `usage` for options that do not fit its kind. */
@@ -238,7 +251,8 @@ function configOf(place: Place, url: string, options: Readonly<Record<string, un
     })
   if (place.kind !== "postgres" && Object.keys(roles).length > 0)
     throw new BackupError("usage", "--no-role-passwords belongs to postgres://…; nothing was made")
-  if (place.kind === "command" && named && Object.keys(files).length === 0) return { url, streams }
+  const objects = s3Config(options)
+  if (place.kind === "command" && named && Object.keys({ ...files, ...objects }).length === 0) return { url, streams }
   if (place.kind === "command")
     throw new BackupError("usage", "a source of commands has streams, and nothing to include; nothing was made", {
       hint: "give each as --stream NAME=COMMAND: --stream dump.sql='pg_dump mydb'",
@@ -251,7 +265,11 @@ function configOf(place: Place, url: string, options: Readonly<Record<string, un
     throw new BackupError("usage", `${url} is no directory; nothing was made`, {
       hint: "globs belong to dir:///path and to names of databases, the options of file systems to dir:///path",
     })
-  return { url, ...files, ...server }
+  if (place.kind !== "s3" && Object.keys(objects).length > 0)
+    throw new BackupError("usage", `${url} is no bucket; nothing was made`, {
+      hint: "--versions, --no-tags and --shard belong to s3://bucket/prefix",
+    })
+  return { url, ...files, ...server, ...objects }
 }
 
 async function configure(session: Session, name: string, entry: SourceConfig): Promise<void> {
