@@ -74,7 +74,7 @@ test("a column list is no row, and columns named like what rows begin with are n
 
 test("a border that is in a name or a value is none", () => {
   const name = "t\n-- Current Database: ``b``"
-  const sql = `CREATE TABLE \`${name}\` (\n  \`i\` int(11) DEFAULT '\n-- Current Database: \`b\`\n'\n);\n`
+  const sql = `CREATE TABLE \`${name}\` (\n  \`i\` int(11) DEFAULT 'it\\'s\n-- Current Database: \`b\`\n'\n);\n`
   for (const step of [1000, 1]) {
     const cutter = new Cutter()
     assert.deepEqual(parts(cutter, `${HEADER}${begin("a")}${sql}`, step), [["a", `USE \`a\`;\n${sql}`]])
