@@ -21,8 +21,9 @@ export const needed: Readonly<Record<string, { readonly apt: string } | { readon
   gawk: { apt: "gawk" },
   mawk: { apt: "mawk" },
   zsh: { apt: "zsh" },
-  rsync: { apt: "rsync" },
   openssl: { apt: "openssl" },
+  rsync: { apt: "rsync" },
+
   pg_createcluster: { apt: "postgresql" },
   "systemd-analyze": { apt: "systemd" },
   debootstrap: { apt: "debootstrap" },
