@@ -1,0 +1,1 @@
+export { type GitSourceOptions, gitSource } from "./source.ts"
