@@ -35,10 +35,13 @@ export class GitFailure extends Error {
   override readonly name = "GitFailure"
   /** `null` if a signal ended it. */
   readonly code: number | null
+  /** What it had put out: a byte string. */
+  readonly output: string
 
-  constructor(message: string, code: number | null) {
+  constructor(message: string, code: number | null, output: string) {
     super(message)
     this.code = code
+    this.output = output
   }
 }
 
@@ -103,10 +106,14 @@ export class Git implements AsyncDisposable {
         child.once("close", resolve)
       })
       signal.throwIfAborted()
-      if (length > MOST_OUTPUT) throw new GitFailure(`git ${args[0] ?? ""} puts out too much`, code)
+      if (length > MOST_OUTPUT) throw new GitFailure(`git ${args[0] ?? ""} puts out too much`, code, "")
       if (code === 0) return Buffer.concat(pieces)
       const how = code === null ? `was ended by ${child.signalCode ?? "a signal"}` : `ended with exit status ${code}`
-      throw new GitFailure(`git ${args[0] ?? ""} ${how}${this.#told(said)}`, code)
+      throw new GitFailure(
+        `git ${args[0] ?? ""} ${how}${this.#told(said)}`,
+        code,
+        Buffer.concat(pieces).toString("latin1"),
+      )
     } catch (error) {
       if (error instanceof GitFailure || signal.aborted) throw error
       throw new BackupError("incomplete", "git cannot be started; the repository was not read", {

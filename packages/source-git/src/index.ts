@@ -1,1 +1,2 @@
 export { type GitSourceOptions, gitSource } from "./source.ts"
+export { type GitTargetOptions, gitTarget } from "./target.ts"
