@@ -21,6 +21,7 @@ export const mayImport: Readonly<Record<string, readonly string[] | "all">> = {
   "source-postgres": ["format", "source-command"],
   "source-mysql": ["format"],
   "source-git": ["format"],
+  "source-github": ["format", "source-git"],
   "source-s3": ["format"],
   "source-ssm": ["format"],
   backup: ["format", ...door("seal", "sign", "verify", "open-passphrase"), "store", "trust"],

@@ -22,6 +22,8 @@ export const needed: Readonly<Record<string, { readonly apt: string } | { readon
   mawk: { apt: "mawk" },
   zsh: { apt: "zsh" },
   openssl: { apt: "openssl" },
+  git: { apt: "git" },
+  "git-lfs": { apt: "git-lfs" },
   rsync: { apt: "rsync" },
 
   pg_createcluster: { apt: "postgresql" },

@@ -18,7 +18,7 @@ const sourceSchema = v.strictObject({
   acls: v.optional(v.boolean()),
   /** Of kind command: what is backed up under which name; text is run by the shell. */
   streams: v.optional(v.record(v.string(), v.union([v.string(), v.array(v.string())]))),
-  /** Of databases: where the password is, or a shell command that puts it out, such as one for a token. */
+  /** Of databases and repositories: where the password or token is, or a shell command that puts it out. */
   password_file: v.optional(v.string()),
   password_command: v.optional(v.string()),
   /** Of postgres: false where the password hashes of roles may not be read. */

@@ -118,7 +118,7 @@ export class Git implements AsyncDisposable {
       if (error instanceof GitFailure || signal.aborted) throw error
       throw new BackupError("incomplete", "git cannot be started; the repository was not read", {
         cause: error,
-        hint: "install git 2.30 or newer",
+        hint: "install git 2.32 or newer",
       })
     } finally {
       signal.removeEventListener("abort", end)

@@ -1,2 +1,8 @@
+export { CONTENT, folder, mirrorEntries, sortEntries, text } from "./entries.ts"
+export { Git, type GitOptions, type Kill } from "./git.ts"
+export { updateMirror } from "./mirror.ts"
+export { push } from "./push.ts"
+export { type Credential, remoteOf } from "./remote.ts"
 export { type GitSourceOptions, gitSource } from "./source.ts"
+export { Staging } from "./staging.ts"
 export { type GitTargetOptions, gitTarget } from "./target.ts"

@@ -30,7 +30,7 @@ export interface Remote extends RemoteOptions {
 
 const PROTOCOLS = new Set(["https", "http", "ssh", "git", "file"])
 const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"])
-const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/
+const NAME = /^(?!\.{1,2}$)[A-Za-z0-9_.][A-Za-z0-9._-]{0,104}$/
 
 /** Throws `usage` for what is no such URL, and `refused` for a credential that would be sent in the clear. */
 export function remoteOf(options: RemoteOptions): Remote {

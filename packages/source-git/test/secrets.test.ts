@@ -12,8 +12,8 @@ import { makeMachine } from "../../backup/test/machine.ts"
 import { collect, signal } from "../../trust/test/archive.ts"
 import { gitSource } from "../src/index.ts"
 import { basic } from "./server.ts"
-import { account, commitLarge, makeLab } from "./world.ts"
 import { inFiles, inProcesses, watched } from "./watch.ts"
+import { account, commitLarge, makeLab } from "./world.ts"
 
 const lab = await makeLab()
 const secrets = [account.password, basic(account).slice("Basic ".length)]
@@ -21,7 +21,7 @@ const folders = (): string[] => readdirSync("/dev/shm").filter((name) => name.st
 
 test("what looks for a token finds one in arguments and in an environment", async () => {
   const child = spawn("sleep", ["60"], { env: { TOKEN: account.password } })
-  const other = spawn("sh", ["-c", "sleep 60; :", account.password])
+  const other = spawn("sh", ["-c", "read line; :", account.password])
   await Promise.all([once(child, "spawn"), once(other, "spawn")])
   const found = inProcesses(secrets)
   child.kill()

@@ -19,8 +19,12 @@ export interface GitServer {
   readonly lfs: Map<string, Buffer>
   /** Method and path of every request, and whether it came with the right password. */
   readonly asked: string[]
-  /** Answers instead of the server; `cut` ends the connection after that many bytes of a pack. */
-  intercept: (request: IncomingMessage) => { readonly status: number } | { readonly cut: number } | null
+  /**
+   * Answers instead of the server; `cut` ends the connection after that many bytes of a pack, `hang` never answers, until
+   * `release` ends all connections.
+   */
+  intercept: (request: IncomingMessage) => { readonly status: number } | { readonly cut: number } | "hang" | null
+  release(): void
   /** Where a request is sent on to, by its path with query. */
   redirect: ((url: string) => string) | null
   close(): Promise<void>
@@ -37,6 +41,9 @@ export async function startGitServer(folder: string, account: Account | null): P
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const gitServer: GitServer = {
     ...{ url, lfs: new Map(), asked: [], intercept: () => null, redirect: null },
+    release() {
+      server.closeAllConnections()
+    },
     async close() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
@@ -48,6 +55,7 @@ export async function startGitServer(folder: string, account: Account | null): P
     const known = wanted === null || request.headers.authorization === wanted
     gitServer.asked.push(`${request.method ?? ""} ${pathname}${search} ${known ? "known" : "unknown"}`)
     const instead = gitServer.intercept(request)
+    if (instead === "hang") return
     if (instead !== null && "status" in instead) {
       response.writeHead(instead.status).end()
       return

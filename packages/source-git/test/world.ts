@@ -8,10 +8,10 @@ import { dirname, join } from "node:path"
 import { kill } from "node:process"
 import { after } from "node:test"
 import type { CatalogueEntry } from "@backup-cloud/format"
+import type { Machine } from "../../backup/test/machine.ts"
 import { catalogueEntries, openRoot } from "../../restore/src/index.ts"
 import { noise } from "../../store/test/helpers.ts"
 import { collect, signal } from "../../trust/test/archive.ts"
-import type { Machine } from "../../backup/test/machine.ts"
 import type { GitSourceOptions } from "../src/index.ts"
 import { type Account, type GitServer, startGitServer } from "./server.ts"
 
@@ -29,6 +29,11 @@ export interface Lab {
 
 /** Ends with the file's tests. */
 export async function makeLab(): Promise<Lab> {
+  return await makeLabFor(account)
+}
+
+/** The same for others who know another password. */
+export async function makeLabFor(account: Account): Promise<Lab> {
   const place = mkdtempSync(join(tmpdir(), "git-lab-"))
   const folder = join(place, "server")
   mkdirSync(folder)

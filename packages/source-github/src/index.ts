@@ -1,0 +1,2 @@
+export { type GithubAccess } from "./api.ts"
+export { type GithubSourceOptions, githubSource } from "./source.ts"
