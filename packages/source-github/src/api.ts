@@ -46,6 +46,10 @@ export function openClient(access: GithubAccess, cache: string | null, signal: A
       ...(access.paced === false ? { write: unpaced, notifications: unpaced } : {}),
     },
   })
+  // What was made although no answer came would be made twice: a restore looks at what is there when it goes on.
+  client.hook.before("request", ({ method, request }) => {
+    if (method !== "GET") Object.assign(request, { retries: 0 })
+  })
   if (cache !== null) keepAnswers(client, cache)
   return client
 }

@@ -55,13 +55,14 @@ export interface GitHub {
   readonly asked: string[]
   readonly problems: string[]
   readonly handlers: Map<string, Handler>
-  /** Answers instead, unchecked, as a server in trouble does. */
-  intercept: (route: string, url: string) => Instead | "hang up" | null
+  /** Answers instead, unchecked, as a server in trouble does; `hang up after`: once it was done. */
+  intercept: (route: string, url: string) => Instead | "hang up" | "hang up after" | null
   nextId(): number
   close(): Promise<void>
 }
 
 const PREFIX = "/api/v3"
+export const UPLOADS = "/api/uploads"
 
 export function emptyRepository(fields: Fields): Repository {
   return {
@@ -95,12 +96,13 @@ export async function startGitHub(owner: string, token: string): Promise<GitHub>
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "/", origin)
     const raw = Buffer.concat(await collect(request as AsyncIterable<Buffer>))
-    const route = operationOf(request.method ?? "", url.pathname.slice(PREFIX.length))
+    const path = url.pathname.replace(PREFIX, "").replace(UPLOADS, "")
+    const route = operationOf(request.method ?? "", path)
     const say = (status: number, headers: Readonly<Record<string, string>>, body?: string | Buffer): void => {
-      github.asked.push(`${request.method ?? ""} ${url.pathname.slice(PREFIX.length)}${url.search} ${status}`)
+      github.asked.push(`${request.method ?? ""} ${path}${url.search} ${status}`)
       response.writeHead(status, headers).end(body)
     }
-    if (route === null || !url.pathname.startsWith(PREFIX)) {
+    if (route === null || path === url.pathname) {
       github.problems.push(`GitHub has no ${request.method ?? ""} ${url.pathname}`)
       say(404, JSON_HEADERS, "{}")
       return
@@ -110,7 +112,7 @@ export async function startGitHub(owner: string, token: string): Promise<GitHub>
       response.destroy()
       return
     }
-    if (instead !== null) {
+    if (instead !== null && instead !== "hang up after") {
       say(instead.status, { ...JSON_HEADERS, ...instead.headers }, JSON.stringify(instead.data ?? { message: "no" }))
       return
     }
@@ -131,6 +133,10 @@ export async function startGitHub(owner: string, token: string): Promise<GitHub>
       return
     }
     const result = handler({ params: route.params, query: url.searchParams, body: body ?? {}, raw })
+    if (instead === "hang up after") {
+      response.destroy()
+      return
+    }
     if (result.bytes !== undefined) {
       say(200, { "content-type": "application/octet-stream" }, result.bytes)
       return

@@ -20,6 +20,8 @@ export interface World {
   repository(name: string): Repository
   /** Adds a repository with content on the git server. */
   add(name: string, fields?: Fields): Repository
+  /** Nothing is left of any repository. */
+  clear(): void
   options(more?: Partial<GithubSourceOptions>): GithubSourceOptions
 }
 
@@ -31,6 +33,10 @@ export async function makeWorld(): Promise<World> {
   after(() => github.close())
   const work = new Map<string, string>()
   let caches = 0
+  const remove = (name: string): void => {
+    for (const old of [`${name}-work`, `server/${name}.git`, `server/${name}.wiki.git`])
+      rmSync(join(lab.place, old), { recursive: true, force: true })
+  }
   return {
     ...{ github, lab, work },
     repository(name) {
@@ -39,13 +45,16 @@ export async function makeWorld(): Promise<World> {
       return found
     },
     add(name, fields = {}) {
-      for (const old of [`${name}-work`, `server/${name}.git`, `server/${name}.wiki.git`])
-        rmSync(join(lab.place, old), { recursive: true, force: true })
+      remove(name)
       work.set(name, lab.repository(name))
       const clone = { clone_url: `${lab.server.url}/${name}.git`, has_wiki: false, owner: { login: OWNER } }
       const made = emptyRepository({ name, full_name: `${OWNER}/${name}`, id: github.nextId(), ...clone, ...fields })
       github.repositories.set(name, made)
       return made
+    },
+    clear() {
+      for (const name of github.repositories.keys()) remove(name)
+      github.repositories.clear()
     },
     options: (more = {}) => ({
       ...{ owner: OWNER, token, baseUrl: github.baseUrl, cache: join(lab.place, `github-cache-${caches++}`) },
