@@ -34,6 +34,10 @@ export async function openGitTarget(
 async function access(session: Session, url: string, place: PasswordPlace) {
   const { env, kill, signal } = session.io
   const password = await passwordOf(session, url, place)?.(signal)
-  const username = decodeURIComponent(new URL(url).username) || ANYBODY
-  return { url, env, kill, ...(password === undefined ? {} : { credential: { username, password } }) }
+  if (password === undefined) return { url, env, kill }
+  // The name goes with the password: in the URL git would take it for a reason to ask somebody.
+  const bare = new URL(url)
+  const username = decodeURIComponent(bare.username) || ANYBODY
+  bare.username = ""
+  return { url: bare.href, env, kill, credential: { username, password } }
 }
