@@ -135,7 +135,7 @@ const ways: Readonly<Record<string, () => unknown>> = {
   "the connection that holds the snapshot is ended": () => {
     const ended = cluster.sql(
       "postgres",
-      "select pg_terminate_backend(pid) from pg_stat_activity where state = 'idle in transaction' and application_name = 'backup-cloud'",
+      "select pg_terminate_backend(pid) from pg_stat_activity where state = 'idle in transaction' and query like 'select ''null''%'",
     )
     assert.equal(ended.trim(), "t")
   },
