@@ -8,7 +8,14 @@ import { BackupError, escapeControl, patterns, type Source, type Target } from "
 import type { SourceConfig } from "./config.ts"
 import { installed } from "./installed.ts"
 import type { Io } from "./io.ts"
-import { openGitSource, openGitTarget } from "./kinds-git.ts"
+import {
+  openGithubSource,
+  openGithubTarget,
+  openGitSource,
+  openGitTarget,
+  type RepositoryPlace,
+  repositoryPlace,
+} from "./kinds-git.ts"
 import { type MysqlPlace, mysqlAccess, mysqlPlace } from "./mysql.ts"
 import type { PasswordPlace } from "./passwords.ts"
 import { chosenNames, postgresAccess } from "./postgres.ts"
@@ -29,13 +36,13 @@ export type Place =
   | { readonly kind: "upload" }
   /** Backed up by a program that uses the library; `of` is what kind it calls its source. */
   | { readonly kind: "program"; readonly of: string }
-  | { readonly kind: "git"; readonly url: string }
+  | RepositoryPlace
   | { readonly kind: "s3"; readonly bucket: string; readonly prefix: string; readonly access: Access }
   | { readonly kind: "ssm"; readonly path: string; readonly access: Access }
   | MysqlPlace
 
 const FORMS =
-  "dir:///absolute/path, s3://bucket/prefix, ssm:/path, git:https://host/repository.git, postgres://role@host:port/database, mysql://user@host/, command: with --stream NAME=COMMAND, upload: for what scripts upload, or program:KIND"
+  "dir:///absolute/path, s3://bucket/prefix, ssm:/path, git:https://host/repository.git, github:organisation, postgres://role@host:port/database, mysql://user@host/, command: with --stream NAME=COMMAND, upload: for what scripts upload, or program:KIND"
 
 /** What a source's URL names. Throws `usage` for a kind that this version does not know. */
 export function placeOf(url: string, env: Io["env"]): Place {
@@ -51,10 +58,7 @@ export function placeOf(url: string, env: Io["env"]): Place {
   if (url === "upload:") return { kind: "upload" }
   const [, of] = /^program:(.+)$/.exec(url) ?? []
   if (of !== undefined) return patterns.name.test(of) ? { kind: "program", of } : wrong()
-  if (/^git:(?:https?|ssh|git|file):\/\/[^?#]+$/.test(url)) {
-    const repository = url.slice("git:".length)
-    return URL.canParse(repository) && new URL(repository).password === "" ? { kind: "git", url: repository } : wrong()
-  }
+  if (/^git(?:hub)?:/.test(url)) return repositoryPlace(url) ?? wrong()
   if (url.startsWith("dir:///")) {
     try {
       const path = fileURLToPath(`file://${url.slice("dir://".length)}`)
@@ -134,6 +138,8 @@ export async function openSource(session: Session, name: string, config: SourceC
     }
     case "git":
       return await openGitSource(session, name, place.url, config)
+    case "github":
+      return await openGithubSource(session, name, place, config)
     case "s3": {
       const { s3Source } = await installed("source-s3", () => import("@backup-cloud/source-s3"))
       return s3Source({ bucket: place.bucket, prefix: place.prefix, ...place.access, ...s3Settings(config) })
@@ -167,7 +173,7 @@ export async function openTarget(
   to: string,
   options: TargetOptions,
 ): Promise<{ target: Target; where: string; kind: Exclude<Place["kind"], "command"> }> {
-  const place = /^(?:git|s3|ssm|mysql):/.test(to) ? placeOf(to, session.io.env) : null
+  const place = /^(?:git|github|s3|ssm|mysql):/.test(to) ? placeOf(to, session.io.env) : null
   if (place?.kind === "s3") {
     const { s3Target } = await installed("source-s3", () => import("@backup-cloud/source-s3"))
     const { bucket, prefix, access } = place
@@ -189,6 +195,8 @@ export async function openTarget(
     }
   }
   if (place?.kind === "git") return { target: await openGitTarget(session, place.url, options), where: to, kind: "git" }
+  if (place?.kind === "github")
+    return { target: await openGithubTarget(session, place, options), where: to, kind: "github" }
   if (place?.kind !== "ssm") {
     const root = resolve(session.io.cwd, to)
     const { dirTarget } = await import("@backup-cloud/source-dir")

@@ -65,7 +65,7 @@ function wrong(url: string, why: string, hint = "such as https://host/team/repos
 }
 
 /** The server's part of the URL, which the credential is for. */
-export const originOf = ({ url }: RemoteOptions): string => new URL(url).origin
+const originOf = ({ url }: RemoteOptions): string => new URL(url).origin
 
 /** Writes what git reads instead of the user's and the system's configuration, as `.gitconfig` into `home`. */
 export async function writeConfig(home: string, remote: Remote): Promise<void> {

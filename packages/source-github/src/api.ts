@@ -24,6 +24,20 @@ export interface GithubAccess {
 export const GITHUB = "https://api.github.com"
 export type Client = Octokit
 
+/** Throws `usage` for what is no URL of an API, `refused` for one that the token would go to in the clear. */
+export function expectApi({ baseUrl = GITHUB }: GithubAccess): void {
+  const shown = escapeControl(baseUrl)
+  const url = URL.canParse(baseUrl) ? new URL(baseUrl) : null
+  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== "" || url.search !== "" || url.hash !== "")
+    throw new BackupError("usage", `${shown}: is no URL of GitHub's API; nothing was done`, {
+      hint: "of an Enterprise Server it is https://HOST/api/v3",
+    })
+  if (url.protocol === "http:" && !["localhost", "127.0.0.1", "[::1]"].includes(url.hostname))
+    throw new BackupError("refused", `${shown}: the token would go there unencrypted; nothing was done`, {
+      hint: "use https",
+    })
+}
+
 /** @param cache folder for answers; `null` keeps none */
 export function openClient(access: GithubAccess, cache: string | null, signal: AbortSignal): Client {
   const { baseUrl = GITHUB, second = 1_000, tries = 5, token } = access

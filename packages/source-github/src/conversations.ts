@@ -3,7 +3,7 @@
 
 import type { Client } from "./api.ts"
 import type { Place } from "./issues.ts"
-import { type KeptComment, type KeptIssue, type KeptLabel, keptIssues, type KeptMilestone, readKept } from "./kept.ts"
+import { type KeptComment, type KeptIssue, type KeptLabel, type KeptMilestone, keptIssues, readKept } from "./kept.ts"
 import { markOf, recreated } from "./words.ts"
 
 const PAGE = 100

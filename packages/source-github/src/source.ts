@@ -24,7 +24,7 @@ import {
   text,
   updateMirror,
 } from "@backup-cloud/source-git"
-import { type Client, faultOf, GITHUB, type GithubAccess, lossOf, openClient } from "./api.ts"
+import { type Client, expectApi, faultOf, GITHUB, type GithubAccess, lossOf, openClient } from "./api.ts"
 import { type Asset, documentsOf, type Release } from "./documents.ts"
 import { type Place, updateIssues } from "./issues.ts"
 import { stable } from "./json.ts"
@@ -49,6 +49,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9-]{0,99}$/
  */
 export function githubSource(options: GithubSourceOptions): Source {
   expectOwner(options.owner)
+  expectApi(options)
   return {
     kind: "github",
     identity: [CONTENT],

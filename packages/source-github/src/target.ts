@@ -5,7 +5,7 @@ import { readdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { BackupError, isFault, type Target, type TargetProblem, toByteString } from "@backup-cloud/format"
 import { Git, type GitOptions, push, remoteOf, Staging } from "@backup-cloud/source-git"
-import { type Client, faultOf, type GithubAccess, GITHUB, openClient, statusOf } from "./api.ts"
+import { type Client, expectApi, faultOf, GITHUB, type GithubAccess, openClient, statusOf } from "./api.ts"
 import { recreateConversations } from "./conversations.ts"
 import type { Place } from "./issues.ts"
 import { type KeptRepository, readKept } from "./kept.ts"
@@ -30,6 +30,7 @@ const GOES_ON = "the restore is not whole; run it again, and it goes on"
  */
 export function githubTarget(options: GithubTargetOptions): Target {
   expectOwner(options.owner)
+  expectApi(options)
   const staging = new Staging(options.staging)
   const problems: TargetProblem[] = []
   const where = `${options.owner} at ${options.baseUrl ?? GITHUB}`

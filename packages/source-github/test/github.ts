@@ -26,7 +26,7 @@ export interface Repository {
   protection: Map<string, Fields>
 }
 
-export interface Instead {
+interface Instead {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>>
   readonly data?: unknown

@@ -2,7 +2,7 @@
 // answers filled with all that the description requires.
 
 import { readFileSync } from "node:fs"
-import { createRequire } from "node:module"
+import { fileURLToPath } from "node:url"
 import { Ajv, type ValidateFunction } from "ajv"
 import addFormats from "ajv-formats"
 
@@ -35,7 +35,7 @@ interface Description {
   components: Record<string, Record<string, unknown>>
 }
 
-const file = createRequire(import.meta.url).resolve("@octokit/openapi/generated/api.github.com.json")
+const file = fileURLToPath(import.meta.resolve("@octokit/openapi/generated/api.github.com.json"))
 const description = JSON.parse(readFileSync(file, "utf8")) as Description
 nullableAsTypes(description)
 const ajv = new Ajv({ strict: false })

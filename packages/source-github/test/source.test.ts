@@ -4,8 +4,10 @@
 import assert from "node:assert/strict"
 import { join } from "node:path"
 import { afterEach, beforeEach, test } from "node:test"
+import { inspect } from "node:util"
 import { isFault } from "@backup-cloud/format"
 import { type Machine, makeMachine } from "../../backup/test/machine.ts"
+import { inFiles, watched } from "../../source-git/test/watch.ts"
 import { entriesOf, objectsOf, refsOf, restored } from "../../source-git/test/world.ts"
 import { githubSource } from "../src/index.ts"
 import { addComment, addIssue, fillWorld, makeWorld, OWNER, pushChange } from "./world.ts"
@@ -209,5 +211,33 @@ test("a wrong token and an owner that is not there end the run with a word of it
   )
   await assert.rejects(list({ owner: "nobody" }), (e) => isFault(e, "not-found"))
   await assert.rejects(list({ owner: "../x" }), (e) => isFault(e, "usage"))
+  for (const baseUrl of ["ftp://h/api", "x", "https://u:p@h/api/v3"])
+    await assert.rejects(list({ baseUrl }), (e) => isFault(e, "usage"))
+  await assert.rejects(list({ baseUrl: "http://github.test.example/api/v3" }), (e) => isFault(e, "refused"))
   await list({ owner: OWNER })
+})
+
+test("the token is in no process, event, error, file or object", async () => {
+  fillWorld(world)
+  world.repository("app").fields["temp_clone_token"] = "AATEMPORARY"
+  const options = world.options()
+  const machine = await makeMachine(githubSource(options))
+  const secrets = [options.token, Buffer.from(`x-access-token:${options.token}`).toString("base64")]
+  const events: unknown[] = []
+  const onEvent = (event: unknown): void => {
+    events.push(event)
+  }
+  const { found, looks } = await watched(secrets, machine.backup(machine.store, { onEvent }))
+  assert.deepEqual(found, [])
+  assert.ok(looks > 10)
+  assert.ok(!secrets.some((secret) => JSON.stringify(events).includes(secret)))
+  assert.deepEqual(inFiles(secrets, options.cache), [])
+  for (const [path, content] of await machine.content(machine.store, "latest"))
+    assert.ok(![...secrets, "AATEMPORARY"].some((secret) => content.includes(secret)), path)
+  for (const trouble of [{ status: 401 }, { status: 429, headers: { "retry-after": "1" } }, "hang up"] as const) {
+    github.intercept = () => trouble
+    const error = await again(machine).catch((thrown: unknown) => thrown)
+    assert.ok(error instanceof Error)
+    assert.ok(!secrets.some((secret) => inspect(error, { depth: 9, showHidden: true }).includes(secret)))
+  }
 })

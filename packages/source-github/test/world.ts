@@ -141,12 +141,7 @@ export function addComment(github: GitHub, repository: Repository, issue: number
   Object.assign(found ?? {}, { comments: known.length })
 }
 
-export function addRelease(
-  github: GitHub,
-  repository: Repository,
-  tag: string,
-  files: Record<string, Uint8Array>,
-): void {
+function addRelease(github: GitHub, repository: Repository, tag: string, files: Record<string, Uint8Array>): void {
   const assets = Object.entries(files).map(([name, bytes]) => {
     const id = github.nextId()
     repository.assets.set(id, Buffer.from(bytes))

@@ -61,14 +61,14 @@ export function addRestoreCommands(root: Command, register: Register): void {
   )
     .option(
       "--to <place>",
-      "where to: a directory, s3://bucket/prefix for objects, ssm:/path for parameters, postgres://… or mysql://… for databases, git:URL for a repository",
+      "where to: a directory, s3://bucket/prefix for objects, ssm:/path for parameters, postgres://… or mysql://… for databases, git:URL for a repository, github:OWNER for an organisation",
     )
     .option("--object <file>", "one sealed file instead of a run, to the file that --to names")
     .option("--pipe <command>", "into a shell command instead, once for each file, whose name is $1")
     .option("--path <glob>", "only these; repeat", collect)
     .option("--into-existing", "into a directory or database that holds other things, which are kept")
-    .option("--password-file <file>", "of a database or git server: where the password or token is")
-    .option("--password-command <command>", "of a database or git server: what puts it out")
+    .option("--password-file <file>", "of a database or git server, of GitHub: where the password or token is")
+    .option("--password-command <command>", "of a database or git server, of GitHub: what puts it out")
     .option("--verify", "read everything again and compare")
     .option("--dry-run", "only say what would be done")
     .option("--salvage", "bring what is intact of a damaged archive, list the rest")

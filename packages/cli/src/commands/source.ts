@@ -32,8 +32,8 @@ export function addSourceCommands(root: Command, register: Register): void {
       .option("--one-file-system", "do not enter other file systems")
       .option("--xattrs", "keep extended attributes")
       .option("--acls", "keep access control lists")
-      .option("--password-file <file>", "of a database or git server: where the password or token is")
-      .option("--password-command <command>", "of a database or git server: what puts it out")
+      .option("--password-file <file>", "of a database or git server, of GitHub: where the password or token is")
+      .option("--password-command <command>", "of a database or git server, of GitHub: what puts it out")
       .option(
         "--no-role-passwords",
         "of postgres: leave out the password hashes of roles, which not every role may read",
@@ -42,7 +42,7 @@ export function addSourceCommands(root: Command, register: Register): void {
     register(
       source,
       "add <name> <url>",
-      "enrol a source: dir:///path, s3://bucket/prefix, ssm:/path, git:URL, postgres://role@host:port/database, mysql://user@host/, command: for what commands put out, upload: for what scripts upload, or program:KIND",
+      "enrol a source: dir:///path, s3://bucket/prefix, ssm:/path, git:URL, github:OWNER, postgres://role@host:port/database, mysql://user@host/, command: for what commands put out, upload: for what scripts upload, or program:KIND",
       async (session, [name = "", url = ""], options) => {
         await add(session, expectName("name", name), url, options)
       },
@@ -244,10 +244,10 @@ function configOf(place: Place, url: string, options: Readonly<Record<string, un
   const given = listOf(options, "stream").map((text) => /^([^=]+)=(.+)$/s.exec(text)?.slice(1) ?? [])
   const streams = Object.fromEntries(given.map(([stream = "", command = ""]) => [stream, command]))
   const named = given.length > 0 && given.every((each) => each.length === 2)
-  const takesPassword = ["postgres", "mysql", "git"].includes(place.kind)
+  const takesPassword = ["postgres", "mysql", "git", "github"].includes(place.kind)
   if (!takesPassword && Object.keys(server).length > 0)
     throw new BackupError("usage", `${url} takes no password; nothing was made`, {
-      hint: "--password-file and --password-command belong to postgres://…, mysql://… and git:…",
+      hint: "--password-file and --password-command belong to postgres://…, mysql://…, git:… and github:…",
     })
   if (place.kind !== "postgres" && Object.keys(roles).length > 0)
     throw new BackupError("usage", "--no-role-passwords belongs to postgres://…; nothing was made")
