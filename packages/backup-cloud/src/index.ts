@@ -12,6 +12,7 @@ export {
   fromByteString,
   isFault,
   type OpenedContent,
+  type Outcome,
   type Source,
   type SourceEntry,
   type StreamContent,
@@ -20,7 +21,7 @@ export {
   timeField,
   toByteString,
 } from "@backup-cloud/format"
-export type { RestoreEvent, RestoreResult, Wanted } from "@backup-cloud/restore"
+export type { RestoreEvent, Wanted } from "@backup-cloud/restore"
 export type { VerifyEvent, VerifyReport } from "@backup-cloud/trust"
 export type { SourceEvent } from "./backup.ts"
 export {
@@ -29,6 +30,7 @@ export {
   backup,
   NotWholeError,
   type RestoreCall,
+  type RestoredRun,
   restore,
   type VerifyCall,
   verify,

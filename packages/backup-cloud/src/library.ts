@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto"
 import { resolve } from "node:path"
 import type { BackupResult } from "@backup-cloud/backup"
-import { BackupError, type Fault, type Source, type Target } from "@backup-cloud/format"
+import { BackupError, type Fault, type Outcome, type Source, type Target } from "@backup-cloud/format"
 import { type RestoreEvent, type RestoreResult, restore as run, type Wanted } from "@backup-cloud/restore"
 import type { Environment } from "@backup-cloud/store"
 import type { VerifyEvent, VerifyReport } from "@backup-cloud/trust"
@@ -66,6 +66,15 @@ export interface RestoreCall extends ArchiveOptions {
   readonly onEvent?: (event: RestoreEvent) => void
 }
 
+export interface RestoredRun extends RestoreResult {
+  /** Id of the run that `run` named. */
+  readonly run: string
+  /** `partial` and `checkpoint` runs lack something already, which no restore brings back. */
+  readonly outcome: Outcome
+  /** What a run lacks, as its receipt has it: `<reason> <count>`. */
+  readonly lacks: readonly string[]
+}
+
 /** Something was done, and it is not all that was asked for. */
 export class NotWholeError<Result> extends BackupError {
   readonly result: Result
@@ -124,15 +133,17 @@ export async function verify(call: VerifyCall): Promise<VerifyReport> {
  * Brings a run back. Throws `refused` where the releases do not open what is wanted, before anything is written; `incomplete`, a
  * `NotWholeError`, if something could not be brought back as it was; and as releases, catalogue, volumes and the target do.
  */
-export async function restore(call: RestoreCall): Promise<RestoreResult> {
+export async function restore(call: RestoreCall): Promise<RestoredRun> {
   const { releases: files, key, salvage = false, target, wanted = null, onEvent = ignore, signal = NEVER } = call
   await using machine = machineFor(call)
   const open = await openReleased(machine, await findRun(machine, call.run, { salvage }), { files, key, salvage })
   const plan = await planOf(open, call.run, wanted)
   const what = chosenName(open, plan, wanted)
   const verify = call.verify ?? false
-  const result = await run({ view: open.view, plan, target, what, salvage, verify, onEvent, signal })
-  const { all } = shortfall(open, result)
+  const done = await run({ view: open.view, plan, target, what, salvage, verify, onEvent, signal })
+  const { outcome, errors: lacks } = open.run.receipt
+  const result = { ...done, run: open.run.run, outcome, lacks }
+  const { all } = shortfall(open, done)
   if (all === 0) return result
   const hint = "its `result` lists them; look for damaged objects on another copy of the archive"
   throw new NotWholeError("incomplete", `${all} things of ${call.run} could not be restored`, { hint, result })

@@ -134,6 +134,14 @@ test("a run that lacks something is an error, and kept", async () => {
   const result = await notWhole(backup({ ...machine, name: "notes", source }), "incomplete")
   assert.deepEqual([result.outcome, [...result.errors]], ["partial", [["ENOENT", 1]]])
   assert.equal(world.runs("notes").at(-1), result.run)
+  const releases = [world.release("notes@latest", "of the partial")]
+  const target = dirTarget({ root: world.file("partial") })
+  const back = await notWhole(restore({ ...operator, run: "notes@latest", releases, target }), "incomplete")
+  assert.deepEqual([back.files, back.run, back.outcome, back.lacks], [3, result.run, "partial", ["ENOENT 1"]])
+  assert.deepEqual(
+    back.problems.map(({ path }) => path),
+    ["d"],
+  )
   lost.clear()
   assert.equal((await backup({ ...machine, name: "notes", source })).outcome, "complete")
 })
