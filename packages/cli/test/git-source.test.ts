@@ -2,12 +2,12 @@
 // and the token in no output, log or file but its own.
 
 import assert from "node:assert/strict"
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { kill } from "node:process"
 import { after, before, test } from "node:test"
 import { exitCode } from "@backup-cloud/format"
-import { inFiles } from "../../source-git/test/watch.ts"
+import { inFiles, privateFolders } from "../../source-git/test/watch.ts"
 import { account, commit, git, makeLab, objectsOf, refsOf } from "../../source-git/test/world.ts"
 import { noise } from "../../store/test/helpers.ts"
 import { type Ended, World } from "./world.ts"
@@ -67,7 +67,6 @@ test("a repository comes back as a directory that git clones, and as a new repos
 })
 
 test("a command that is killed while git fetches leaves nothing that counts, and the next one cleans up", async () => {
-  const folders = (): string[] => readdirSync("/dev/shm").filter((name) => name.startsWith("backup-cloud-git-"))
   const before = world.runs("code")
   commit(work, "large", noise(2_000_000))
   git(work, "push", "--quiet", "origin", "HEAD")
@@ -80,7 +79,7 @@ test("a command that is killed while git fetches leaves nothing that counts, and
   })
   const { child, ended } = world.spawn("admin", "backup", "code")
   await hanging
-  const left = folders()
+  const left = privateFolders(account.password)
   assert.ok(left.length > 0 && child.pid !== undefined)
   kill(child.pid, "SIGKILL")
   assert.notEqual((await ended).status, 0)
@@ -88,7 +87,7 @@ test("a command that is killed while git fetches leaves nothing that counts, and
   lab.server.release()
   assert.deepEqual(world.runs("code"), before)
   await ok("admin", "backup", "code")
-  assert.ok(left.every((name) => !existsSync(join("/dev/shm", name))))
+  assert.ok(left.every((name) => !existsSync(name)))
   assert.equal(world.runs("code").length, before.length + 1)
 })
 

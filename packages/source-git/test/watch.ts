@@ -49,3 +49,15 @@ export function inFiles(secrets: readonly string[], top: string): string[] {
     return secrets.some((secret) => bytes.includes(secret))
   })
 }
+
+/** Folders of git in memory that hold this secret: those of others are not looked at. */
+export function privateFolders(secret: string): string[] {
+  const paths = readdirSync("/dev/shm").map((name) => join("/dev/shm", name))
+  return paths.filter((path) => {
+    try {
+      return readFileSync(join(path, "credential"), "utf8").includes(secret)
+    } catch {
+      return false
+    }
+  })
+}
