@@ -14,31 +14,16 @@ import {
 import type { Command } from "commander"
 import { changeConfig, type SourceConfig } from "../config.ts"
 import { readCertificate, writeNamed } from "../files.ts"
-import { checkedPlace, type Place } from "../kinds.ts"
-import { collect, listOf } from "../options.ts"
-import { passwordPlace } from "../passwords.ts"
+import { checkedPlace } from "../kinds.ts"
+import { addPlaceOptions, configOf } from "../place-options.ts"
 import type { Register } from "../program.ts"
 import { changePolicy, type NewCertificate } from "../publish.ts"
-import { addS3Options, divided, s3Config } from "../s3-options.ts"
+import { divided } from "../s3-options.ts"
 import type { Session } from "../session.ts"
 
 export function addSourceCommands(root: Command, register: Register): void {
   const source = root.command("source").description("what is backed up")
-  const withPlace = (command: Command): Command =>
-    addS3Options(command)
-      .option("--stream <name=command>", "of command: what a shell command puts out; repeat", collect)
-      .option("--include <glob>", "back up only what matches; repeat", collect)
-      .option("--exclude <glob>", "leave out what matches; repeat", collect)
-      .option("--one-file-system", "do not enter other file systems")
-      .option("--xattrs", "keep extended attributes")
-      .option("--acls", "keep access control lists")
-      .option("--password-file <file>", "of a database or git server, of GitHub: where the password or token is")
-      .option("--password-command <command>", "of a database or git server, of GitHub: what puts it out")
-      .option(
-        "--no-role-passwords",
-        "of postgres: leave out the password hashes of roles, which not every role may read",
-      )
-  withPlace(
+  addPlaceOptions(
     register(
       source,
       "add <name> <url>",
@@ -51,7 +36,7 @@ export function addSourceCommands(root: Command, register: Register): void {
       .option("--shards <count>", "of s3: divide it among so many sources, NAME-00 and on")
       .option("--schedule <text>", "how often it is meant to run, such as: each night", ""),
   )
-  withPlace(
+  addPlaceOptions(
     register(
       source,
       "keygen <name> [url]",
@@ -225,51 +210,6 @@ async function expectNew(session: Session, policy: Policy, name: string, withKey
       hint: "give its certificate: --certificate FILE",
     })
   }
-}
-
-/** What the yaml of the machine says of a source. Throws `usage` for options that do not fit its kind. */
-function configOf(place: Place, url: string, options: Readonly<Record<string, unknown>>, cwd: string): SourceConfig {
-  const include = listOf(options, "include")
-  const exclude = listOf(options, "exclude")
-  const files = {
-    ...(include.length > 0 ? { include } : {}),
-    ...(exclude.length > 0 ? { exclude } : {}),
-    ...(options["oneFileSystem"] === true ? { one_file_system: true } : {}),
-    ...(options["xattrs"] === true ? { xattrs: true } : {}),
-    ...(options["acls"] === true ? { acls: true } : {}),
-  }
-  const password = passwordPlace(options, cwd)
-  const roles = options["rolePasswords"] === false ? { role_passwords: false } : {}
-  const server = { ...password, ...roles }
-  const given = listOf(options, "stream").map((text) => /^([^=]+)=(.+)$/s.exec(text)?.slice(1) ?? [])
-  const streams = Object.fromEntries(given.map(([stream = "", command = ""]) => [stream, command]))
-  const named = given.length > 0 && given.every((each) => each.length === 2)
-  const takesPassword = ["postgres", "mysql", "git", "github"].includes(place.kind)
-  if (!takesPassword && Object.keys(server).length > 0)
-    throw new BackupError("usage", `${url} takes no password; nothing was made`, {
-      hint: "--password-file and --password-command belong to postgres://…, mysql://…, git:… and github:…",
-    })
-  if (place.kind !== "postgres" && Object.keys(roles).length > 0)
-    throw new BackupError("usage", "--no-role-passwords belongs to postgres://…; nothing was made")
-  const objects = s3Config(options)
-  if (place.kind === "command" && named && Object.keys({ ...files, ...objects }).length === 0) return { url, streams }
-  if (place.kind === "command")
-    throw new BackupError("usage", "a source of commands has streams, and nothing to include; nothing was made", {
-      hint: "give each as --stream NAME=COMMAND: --stream dump.sql='pg_dump mydb'",
-    })
-  if (given.length > 0)
-    throw new BackupError("usage", `${url} has no streams; nothing was made`, { hint: "--stream belongs to command:" })
-  const namesOnly = Object.keys(files).every((each) => each === "include" || each === "exclude")
-  const takesFiles = place.kind === "dir" || place.kind === "upload" || (place.kind === "postgres" && namesOnly)
-  if (!takesFiles && Object.keys(files).length > 0)
-    throw new BackupError("usage", `${url} is no directory; nothing was made`, {
-      hint: "globs belong to dir:///path and to names of databases, the options of file systems to dir:///path",
-    })
-  if (place.kind !== "s3" && Object.keys(objects).length > 0)
-    throw new BackupError("usage", `${url} is no bucket; nothing was made`, {
-      hint: "--versions, --no-tags and --shard belong to s3://bucket/prefix",
-    })
-  return { url, ...files, ...server, ...objects }
 }
 
 async function configure(session: Session, name: string, entry: SourceConfig): Promise<void> {
