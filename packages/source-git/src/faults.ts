@@ -1,11 +1,22 @@
 // Why git failed. It tells by its words alone, which no decision is made by: the server is asked again, and its status
 // tells whether the credential is wrong, the repository absent or the server down.
 
-import { BackupError } from "@backup-cloud/format"
+import { BackupError, escapeControl } from "@backup-cloud/format"
 import { GitFailure } from "./git.ts"
 import { type Remote, shown } from "./remote.ts"
 
 const WAIT = 30_000
+
+/** `unavailable` for what the file system of the mirror or the staging refused; `null` for any other error. */
+export function diskFault(error: unknown, notDone: string): BackupError | null {
+  if (!(error instanceof Error) || !("syscall" in error) || !("code" in error)) return null
+  const path =
+    "path" in error && typeof error.path === "string" ? escapeControl(error.path) : "a folder of this machine"
+  return new BackupError("unavailable", `${path}: cannot be used (${String(error.code)}); ${notDone}`, {
+    cause: error,
+    hint: "make room where backup-cloud keeps its cache, or give it the right to that folder, and run it again",
+  })
+}
 
 /**
  * What to throw for `error` of a git that spoke with the server. An error that is no failure of git stays.
@@ -18,7 +29,7 @@ export async function translated(
   notDone: string,
   service: "git-upload-pack" | "git-receive-pack" = "git-upload-pack",
 ): Promise<unknown> {
-  if (!(error instanceof GitFailure)) return error
+  if (!(error instanceof GitFailure)) return diskFault(error, notDone) ?? error
   const { url } = remote
   const fail = (
     fault: "refused" | "not-found" | "unavailable" | "incomplete",

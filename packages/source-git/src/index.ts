@@ -1,4 +1,5 @@
 export { CONTENT, folder, mirrorEntries, sortEntries, text } from "./entries.ts"
+export { diskFault } from "./faults.ts"
 export { Git, type GitOptions, type Kill } from "./git.ts"
 export { updateMirror } from "./mirror.ts"
 export { push } from "./push.ts"

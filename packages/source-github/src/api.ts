@@ -5,6 +5,7 @@ import { hash } from "node:crypto"
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { BackupError, escapeControl } from "@backup-cloud/format"
+import { diskFault } from "@backup-cloud/source-git"
 import { retry } from "@octokit/plugin-retry"
 import { throttling } from "@octokit/plugin-throttling"
 import { Octokit } from "@octokit/rest"
@@ -142,6 +143,8 @@ export function faultOf(
 ): unknown {
   if (signal.aborted) return signal.reason
   if (error instanceof BackupError) return error
+  const disk = diskFault(error, notDone)
+  if (disk !== null) return disk
   const status = statusOf(error)
   if (status === 0 && !(error instanceof Error && "status" in error)) return error
   const said = status === 0 ? "it did not answer" : `HTTP ${status}`
