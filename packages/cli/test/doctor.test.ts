@@ -124,6 +124,34 @@ test("programs", async () => {
   writeFileSync(yaml, before)
 })
 
+test("what the sources here need: packages, and the programs that they run", async () => {
+  const before = readFileSync(yaml, "utf8")
+  const urls = [
+    "postgres://x@127.0.0.1/",
+    "mysql://x@127.0.0.1/",
+    "git:https://host/x.git",
+    "github:x",
+    "s3://x",
+    "ssm:/x",
+  ]
+  const more = urls.map((url, i) => `  more-${i}: { url: "${url}" }`).join("\n")
+  writeFileSync(
+    yaml,
+    before.replace(/^sources: \{ (.*) \}$/m, (_, one: string) => `sources:\n  ${one}\n${more}`),
+  )
+  const programs = ["pg_dump", "psql", "mariadb-dump or mysqldump", "mariadb or mysql", "git"]
+  const packages = ["postgres", "mysql", "git", "github", "s3", "ssm"]
+  const [all, few] = [await doctor(), await doctor(pathWithout("none"))]
+  for (const kind of packages) assert.equal(all.get(`the package @backup-cloud/source-${kind} is installed`)?.ok, true)
+  for (const name of programs) {
+    const check = [...all.keys()].find((each) => each.startsWith(`${name} is installed (a source is of kind `)) ?? ""
+    assert.equal(all.get(check)?.ok, true, name)
+    assert.equal(few.get(check)?.problem, "it is in no folder of PATH")
+    tried.add(check)
+  }
+  writeFileSync(yaml, before)
+})
+
 test("what others may read: the printed command mends it", async () => {
   for (const [path, mode] of [
     [home, 0o750],

@@ -1,13 +1,15 @@
 // Checks of the machine itself: programs, private files, what an interrupted command may have left. None needs an archive.
 
 import { execFile } from "node:child_process"
-import { access, constants, lstat, readdir } from "node:fs/promises"
+import { lstat, readdir } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { delimiter, join } from "node:path"
+import { join } from "node:path"
 import { promisify } from "node:util"
 import type { Session } from "../session.ts"
 import { shellWord } from "../words.ts"
 import type { Check, Trouble } from "./check.ts"
+import { kindChecks } from "./kinds.ts"
+import { programCheck } from "./programs.ts"
 
 /** A week: longer than the first backup of very much. */
 const LEFT = 7 * 86_400_000
@@ -18,14 +20,14 @@ export function machineChecks(session: Session): Check[] {
   const { io, config } = session
   const sources = Object.values(config.sources)
   const wanted = (asked: boolean, name: string, apt: string, why: string): Check[] =>
-    asked ? [programCheck(io.env, name, apt, why)] : []
+    asked ? [programCheck(io.env, [name], apt, why)] : []
   return [
     {
       name: "gpg is of version 2.2 or later",
       run: async () => gpgTrouble(await run("gpg", ["--version"], { env: io.env }).catch(() => null)),
     },
     ...["zstd", "tar", "awk"].map((name) =>
-      programCheck(io.env, name, name === "awk" ? "mawk" : name, "recovery with stock tools"),
+      programCheck(io.env, [name], name === "awk" ? "mawk" : name, "recovery with stock tools"),
     ),
     ...wanted(
       sources.some((source) => source.xattrs === true),
@@ -39,6 +41,7 @@ export function machineChecks(session: Session): Check[] {
       "acl",
       "a source keeps access control lists",
     ),
+    ...kindChecks(session),
     { name: `Node.js is of version ${LEAST_NODE} or later`, run: async () => nodeTrouble(io.node) },
     { name: `${config.home} is for its owner alone`, run: async () => await privacyTrouble(config.home) },
     {
@@ -60,27 +63,6 @@ function gpgTrouble(told: { readonly stdout: string } | null): Trouble | null {
 export function nodeTrouble(version: string): Trouble | null {
   if (Number.parseInt(version, 10) >= LEAST_NODE) return null
   return { problem: `this is ${version}`, mend: `install Node.js ${LEAST_NODE}, or run npm ci in the project` }
-}
-
-function programCheck(
-  env: Readonly<Record<string, string | undefined>>,
-  name: string,
-  apt: string,
-  why: string,
-): Check {
-  return {
-    name: `${name} is installed (${why})`,
-    async run() {
-      for (const folder of (env["PATH"] ?? "").split(delimiter)) {
-        const there = await access(join(folder, name), constants.X_OK).then(
-          () => true,
-          () => false,
-        )
-        if (there) return null
-      }
-      return { problem: "it is in no folder of PATH", mend: `apt-get install ${apt}` }
-    },
-  }
 }
 
 /** Of the folder and all that is in it, whether others than the owner may do anything. */
