@@ -181,11 +181,13 @@ test("a table that is dropped while it is read is whole in the backup; one that 
   const read = content.open(signal).then(async ({ bytes }) => await collect(bytes))
   while (cluster.sql("postgres", "select count(*) from pg_stat_activity where wait_event_type = 'Lock'").trim() === "0")
     await sleep(10)
-  await dropping.commit()
-  await assert.rejects(
+  // Watched before it can happen.
+  const failed = assert.rejects(
     read,
     (error) => isFault(error, "incomplete") && /"public\.z" does not exist|relation "public\.z"/.test(error.message),
   )
+  await dropping.commit()
+  await failed
   assert.equal(await next(() => undefined), "complete")
 })
 

@@ -142,7 +142,9 @@ class S3Target implements Target {
       yield* bytes
     } catch (error) {
       if (!(error instanceof EntryError)) throw error
-      throw new BackupError("differs", `${shown(entry)}: what was restored cannot be read back: ${error.word}`, {
+      // Without the right to read, nothing is known of it.
+      const fault = error.word === "EACCES" ? "refused" : "differs"
+      throw new BackupError(fault, `${shown(entry)}: what was restored cannot be read back: ${error.word}`, {
         cause: error,
         hint: "look at the rights, the storage class and who else writes to the bucket",
       })
