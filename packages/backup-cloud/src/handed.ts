@@ -2,14 +2,14 @@
 // them. Only what was noted here is ever recorded: a holder answers for the records.
 
 import { createHash } from "node:crypto"
-import { link, mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { basename, join } from "node:path"
 import { BackupError, escapeControl, type Handed } from "@backup-cloud/format"
 import { checkSealed, leadingPkesks } from "@backup-cloud/openpgp"
 import { gpgSealer } from "@backup-cloud/openpgp/seal"
 import type { Trust } from "@backup-cloud/trust"
 import type { Machine } from "./machine.ts"
-import { expectAbsent } from "./named.ts"
+import { makeWhole } from "./named.ts"
 
 /** Bytes that key packets may take at the start of a file, far above what a thousand holders need. */
 const MOST_HEAD = 1 << 20
@@ -53,25 +53,22 @@ export async function sealFile(machine: Machine, { policy, certificates }: Trust
     if (certificate !== undefined) return [certificate]
     throw new BackupError("tampered", `the archive has no certificate of the holder ${holder.name}; nothing was sealed`)
   })
-  await expectAbsent(sealed)
   await using input = await open(file, "r").catch((cause: unknown) => {
     throw new BackupError("not-found", `${escapeControl(file)} cannot be read; nothing was sealed`, { cause })
   })
-  const part = `${sealed}.${Buffer.from(machine.surroundings.random(4)).toString("hex")}.part`
-  try {
-    await using output = await open(part, "wx+", 0o600)
+  if (!(await input.stat()).isFile())
+    throw new BackupError("usage", `${escapeControl(file)} is no regular file; nothing was sealed`, {
+      hint: "of a directory make a file first, as tar does, or upload it",
+    })
+  return await makeWhole(sealed, machine.surroundings.random, async (output) => {
     const plain = input.createReadStream({ autoClose: false, highWaterMark: 1 << 20 })
     const to = { certificates: holders, passphrase: null }
     const sealedTo = await gpgSealer(await machine.gpgHome()).sealInto(output, plain, to, signal)
-    await output.sync()
     const pieces = output.createReadStream({ autoClose: false, start: 0, highWaterMark: 1 << 20 })
     const found = await describeSealed(basename(sealed), checkSealed(pieces, sealedTo))
     await note(machine, found)
-    await link(part, sealed)
     return found
-  } finally {
-    await rm(part, { force: true })
-  }
+  })
 }
 
 const folderOf = (machine: Machine): string => join(machine.home, "handed")

@@ -4,7 +4,7 @@
 export { backupSource, type SourceEvent } from "./backup.ts"
 export { describeSealed, notedFiles, type SealedFile, sealFile } from "./handed.ts"
 export { Machine } from "./machine.ts"
-export { expectAbsent, readNamed } from "./named.ts"
+export { expectAbsent, makeWhole, readNamed } from "./named.ts"
 export { recoveryFile } from "./recovery.ts"
 export { type OpenRun, openReleased, openReleases } from "./releases.ts"
 export { planOf, shortfall } from "./restore.ts"

@@ -191,6 +191,9 @@ test("a file is not sealed over another, nor what is not there; and nothing half
   assert.equal(status, exitCode.conflict)
   assert.match(stderr, /dump\.sql\.gpg is there already; nothing was done/)
   assert.equal(shell(["dash"], "backup-cloud-encrypt.js absent").status, exitCode["not-found"])
+  const directory = shell(["dash"], "backup-cloud-encrypt.js out")
+  assert.equal(directory.status, exitCode.usage)
+  assert.match(directory.stderr, /out is no regular file; nothing was sealed/)
   assert.deepEqual(readdirSync(work).sort(), ["dump.sql", "dump.sql.gpg", "out"])
 })
 

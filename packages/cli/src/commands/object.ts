@@ -2,13 +2,12 @@
 // record of the latter. A file is given by its path here, or, if an earlier system left it, by its name in the archive.
 
 import { createReadStream } from "node:fs"
-import { link, open, rm } from "node:fs/promises"
 import { basename, resolve } from "node:path"
 import { BackupError, escapeControl, type Handed, isFault, RECORDED } from "@backup-cloud/format"
 import { gpgSessionKeyOpener } from "@backup-cloud/openpgp/open-session"
 import { makeHandedRequest } from "@backup-cloud/restore"
 import { type JudgedRun, recordHanded, type Trust } from "@backup-cloud/trust"
-import { describeSealed, expectAbsent, openReleases, type SealedFile } from "backup-cloud/parts"
+import { describeSealed, expectAbsent, makeWhole, openReleases, type SealedFile } from "backup-cloud/parts"
 import type { Command } from "commander"
 import { size } from "../io.ts"
 import { listOf } from "../options.ts"
@@ -106,19 +105,14 @@ export async function restoreObject(
     })
   }
   const opener = gpgSessionKeyOpener(await session.gpgHome())
-  const part = `${to}.${Buffer.from(session.io.random(4)).toString("hex")}.part`
-  let bytes = 0
-  try {
-    await using output = await open(part, "wx", 0o600)
+  const bytes = await makeWhole(to, session.io.random, async (output) => {
+    let length = 0
     for await (const piece of opener.open(contentOf(session, name), key, signal)) {
       await output.writeFile(piece)
-      bytes += piece.length
+      length += piece.length
     }
-    await output.sync()
-    await link(part, to)
-  } finally {
-    await rm(part, { force: true })
-  }
+    return length
+  })
   session.say(`Restored ${size(bytes)} to ${to}.`)
   session.event({ event: "result", file: to, bytes })
 }
