@@ -146,6 +146,12 @@ export class Machine implements AsyncDisposable {
     })
   }
 
+  /** The key of a present operator that is in this person's keyring; throws as `ownKey`. */
+  async operatorKey({ policy }: Trust, given: unknown): Promise<string> {
+    const present = policy.operators.filter((each) => each.status === "present").map((each) => each.fingerprint)
+    return await this.ownKey(present, given, "operator")
+  }
+
   async trust(options: { readonly strict?: boolean } = {}): Promise<Trust> {
     const { admin } = await this.remembered()
     const { signal } = this.surroundings

@@ -66,8 +66,7 @@ export async function openReleases(
   releases: Omit<Releases, "salvage">,
 ): Promise<OpenedRelease[]> {
   const { signal, now } = machine.surroundings
-  const present = trust.policy.operators.filter((each) => each.status === "present").map((each) => each.fingerprint)
-  const operator = await machine.ownKey(present, releases.key, "operator")
+  const operator = await machine.operatorKey(trust, releases.key)
   const opener = gpgPrivateOpener(machine.person())
   const verifier = await machine.verifier()
   const opened: OpenedRelease[] = []

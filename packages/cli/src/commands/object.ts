@@ -73,7 +73,7 @@ export async function objectRequest(
 ): Promise<{ message: Uint8Array; run: string }> {
   const { trust, file, sealed, run } = await find(session, name)
   const reader = await session.store()
-  const operator = session.personSigner(await session.ownKey(presentOperators(trust), ask.key, "operator"))
+  const operator = session.personSigner(await session.operatorKey(trust, ask.key))
   const { pkesks } = sealed
   return {
     message: await makeHandedRequest({ ...ask, trust, reader, file, pkesks, run, operator }),
@@ -116,9 +116,6 @@ export async function restoreObject(
   session.say(`Restored ${size(bytes)} to ${to}.`)
   session.event({ event: "result", file: to, bytes })
 }
-
-const presentOperators = ({ policy }: Trust): string[] =>
-  policy.operators.filter((each) => each.status === "present").map((each) => each.fingerprint)
 
 /** The file, and what records it. Throws `not-found` if nothing does, `tampered` if what does says other bytes. */
 async function find(session: Session, name: string): Promise<Found> {

@@ -56,8 +56,7 @@ async function request(session: Session, name: string, options: Readonly<Record<
   }
   if (chosen === null) return
   const { trust, run, all } = chosen
-  const present = trust.policy.operators.filter((each) => each.status === "present").map((each) => each.fingerprint)
-  const operator = session.personSigner(await session.ownKey(present, options["key"], "operator"))
+  const operator = session.personSigner(await session.operatorKey(trust, options["key"]))
   const message = await makeRequest({
     trust,
     reader: await session.store(),
