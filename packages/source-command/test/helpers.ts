@@ -38,6 +38,14 @@ export async function rest(bytes: AsyncIterator<Uint8Array>): Promise<string> {
   }
 }
 
+/** Waits until none of them runs: one that was killed lets go of its pipes a little before it is gone. Throws after 5 s. */
+export async function haveEnded(pids: readonly string[]): Promise<void> {
+  for (let tries = 0; pids.some(isRunning); tries++) {
+    if (tries === 500) throw new Error(`of ${pids.join(", ")}, ${pids.filter(isRunning).join(", ")} still runs`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
 /** Whether a process is there and no zombie. */
 export function isRunning(pid: string): boolean {
   try {

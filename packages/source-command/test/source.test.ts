@@ -10,7 +10,7 @@ import { isFault } from "@backup-cloud/format"
 import { makeMachine } from "../../backup/test/machine.ts"
 import { sourceContract } from "../../backup/test/source-contract.ts"
 import { collect, signal } from "../../trust/test/archive.ts"
-import { isRunning, open, rest, sh, sourceOf } from "./helpers.ts"
+import { haveEnded, isRunning, open, rest, sh, sourceOf } from "./helpers.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "bc-command-"))
 after(() => {
@@ -156,7 +156,7 @@ test("a reader that stops, and an abort, end the command and what it started", a
   const stopped = await open([sh("a", script)], "a", signal)
   const first = await pids(stopped)
   await stopped.return?.()
-  assert.deepEqual(first.map(isRunning), [false, false])
+  await haveEnded(first)
 
   const abort = new AbortController()
   const aborted = await open([sh("a", script)], "a", abort.signal)
@@ -164,7 +164,7 @@ test("a reader that stops, and an abort, end the command and what it started", a
   const next = aborted.next()
   abort.abort(new Error("enough"))
   await assert.rejects(next, /^Error: enough$/)
-  assert.deepEqual(second.map(isRunning), [false, false])
+  await haveEnded(second)
 })
 
 test("what does not end by SIGTERM is killed after the grace; what ends by it may still tidy up", async () => {
@@ -182,7 +182,7 @@ test("what does not end by SIGTERM is killed after the grace; what ends by it ma
     .toString()
     .trim()
   await deaf.return?.()
-  assert.ok(!isRunning(pid))
+  await haveEnded([pid])
 })
 
 test("a command that is not read is not ahead by more than its pipe holds", async () => {
