@@ -120,11 +120,20 @@ powers() { # 65536 * 2^n up to $1
 # --- signed JSON: one member a line, in the schema's order; gives "member<TAB>value" -----------------------------------
 json_awk='
 function fail() { broken = 1; exit 1 }
+function path(at, name) { return at == "" ? name : at "." name }
+# Passes over optional members of the object at "at" until the one named "until".
+function skip(at, until,  next_one) {
+  while (seen[depth] < count[at]) {
+    next_one = child[at, seen[depth] + 1]
+    if (next_one == until || !spare[path(at, next_one)]) return
+    seen[depth]++
+  }
+}
 function spaces(n) { return substr("                ", 1, 2 * n) }
 BEGIN {
   n = split(schema, list, " ")
   for (i = 1; i <= n; i++) {
-    split(list[i], pair, "="); at = pair[1]; kind[at] = pair[2]; up = ""; name = at
+    split(list[i], pair, "="); at = pair[1]; kind[at] = substr(pair[2], 1, 1); spare[at] = pair[2] ~ /\?$/; up = ""; name = at
     if (match(at, /^.*\./)) { up = substr(at, 1, RLENGTH - 1); name = substr(at, RLENGTH + 1) }
     child[up, ++count[up]] = name
   }
@@ -134,7 +143,8 @@ depth == 0 { fail() }
 {
   end = spaces(depth - 1) (mode[depth] == "o" ? "}" : "]")
   if ($0 == end || $0 == end ",") {
-    if (last != "plain" || mode[depth] == "o" && seen[depth] != count[where[depth]]) fail()
+    if (last != "plain") fail()
+    if (mode[depth] == "o") { skip(where[depth]); if (seen[depth] != count[where[depth]]) fail() }
     last = $0 == end ? "plain" : "comma"
     if (--depth == 0 && last == "comma") fail()
     next
@@ -142,9 +152,10 @@ depth == 0 { fail() }
   if (last == "plain" || substr($0, 1, 2 * depth) != spaces(depth)) fail()
   rest = substr($0, 2 * depth + 1); at = where[depth]
   if (mode[depth] == "o") {
+    match(rest, /^"[a-z0-9_]+": /); skip(at, substr(rest, 2, RLENGTH - 4))
     name = child[at, ++seen[depth]]; head = "\"" name "\": "
     if (name == "" || substr(rest, 1, length(head)) != head) fail()
-    rest = substr(rest, length(head) + 1); at = at == "" ? name : at "." name; k = kind[at]
+    rest = substr(rest, length(head) + 1); at = path(at, name); k = kind[at]
   } else k = mode[depth] == "S" ? "s" : "o"
   if (rest == "{" && k == "o" || rest == "[" && (k == "S" || k == "O")) {
     depth++; mode[depth] = k; where[depth] = at; seen[depth] = 0; last = "open"; next
@@ -165,7 +176,11 @@ archive_schema='format=s type=s archive=s created=s'
 policy_schema="format=s type=s archive=s number=n created=s previous=s administrator=o administrator.file=s administrator.sha256=s
 administrator.fingerprint=s release=s threshold=n recover=s holders=O $(standing holders) operators=O $(standing operators) sources=O
 sources.name=s sources.kind=s sources.schedule=s sources.fresh_after=s sources.keys=O sources.keys.file=s sources.keys.sha256=s
-sources.keys.fingerprint=s sources.keys.accept_until=s rules=o rules.horizon_days=n rules.grace_days=n rules.retention_days=n"
+sources.keys.fingerprint=s sources.keys.accept_until=s rules=o rules.horizon_days=n rules.grace_days=n rules.retention_days=n
+handed=O? handed.file=s handed.sha256=s handed.pkesk=s keep=O? keep.source=s keep.last=n keep.hourly=n keep.daily=n keep.weekly=n
+keep.monthly=n keep.yearly=n keep.within_days=n keep.minimum=n holds=O? holds.source=s holds.run=s holds.name=s holds.until=s
+media=o? media.copies=n media.locations=n media.offline=n media.max_age_days=n drills=O? drills.source=s drills.every_days=n
+drills.rto_minutes=n drills.rpo_minutes=n verifiers=O? $(standing verifiers) verifiers.sources=S"
 receipt_schema='format=s type=s archive=s source=s run=s number=n policy=n outcome=s started=s finished=s kind=s release=s check=s recipients=S
 previous=S uses=O uses.run=s uses.sums=s uses.volumes=s uses.catalogues=s entries=n bytes=n errors=S handed=O handed.file=s
 handed.sha256=s handed.pkesk=s objects=S'
@@ -220,7 +235,7 @@ pinned=$admin
   flat "$policy_schema" <"$archive/config/policy-000001.json" >"$stage/p" || die 31 "the first policy is not what it must be"
   pinned=$(member "$stage/p" administrator.fingerprint)
 }
-holder_rules() { awk -F '\t' '$1 ~ /^(holders|release$|threshold$)/' <"$1"; }
+holder_rules() { awk -F '\t' '$1 ~ /^(holders|release$|threshold$|verifiers)/' <"$1"; }
 # Are there enough signatures of the holders present in flat policy $1 on file $2?
 cosigned() {
   awk -F '\t' '$1 == "holders.file" { f = $2 } $1 == "holders.sha256" { s = $2 } $1 == "holders.fingerprint" { k = $2 }

@@ -17,10 +17,10 @@ class Archive:
             for name in names:
                 self.files[f"config/{folder}/{people[name].file}"] = people[name].certificate
 
-    def policy(self, number, holders=("anna", "boris"), release="any", cosigned=(), signed_by="admin", change=lambda policy: policy):
+    def policy(self, number, holders=("anna", "boris"), release="any", cosigned=(), verifiers=(), signed_by="admin", change=lambda policy: policy):
         people, admin = self.people, self.people["admin"]
         before = self.files.get(f"config/policy-{number - 1:06d}.json")
-        for name in holders:
+        for name in (*holders, *verifiers):
             self.files[f"config/public-keys/{people[name].file}"] = people[name].certificate
         standing = lambda name, since="2026-01-01T00:00:00Z": {"name": name, **people[name].pinned(), "status": "present", "since": since}
         policy = change({

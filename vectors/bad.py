@@ -163,6 +163,20 @@ def make(archive, found, admin):
     with_policy("policy-other-source", "the policy does not list the run's source", [{"number": 2, "change": lambda q: {**q, "sources": []}}])
     with_policy("policy-foreign-certificate", "the policy lists a foreign certificate for the source",
                 [{"number": 2, "change": lambda q: {**q, "sources": [{**q["sources"][0], "keys": [{**archive.people["foreign"].pinned(), "accept_until": ""}]}]}}])
+    verifier = archive.people["clara"].pinned()
+    later = {
+        "handed": [{"file": "old dump.sql.gpg", "sha256": p.sha("handed"), "pkesk": p.sha("packets")}],
+        "keep": [{"source": "files", "last": 7, "hourly": 0, "daily": 14, "weekly": 8, "monthly": 12, "yearly": 7, "within_days": 3, "minimum": 3}],
+        "holds": [{"source": "files", "run": "", "name": "inquiry", "until": ""}, {"source": "files", "run": A, "name": "year 2025", "until": "2036-01-01T00:00:00Z"}],
+        "media": {"copies": 3, "locations": 2, "offline": 1, "max_age_days": 35},
+        "drills": [{"source": "files", "every_days": 30, "rto_minutes": 240, "rpo_minutes": 1_560}],
+        "verifiers": [{"name": "clara", **verifier, "status": "present", "since": "2026-01-01T00:00:00Z", "sources": ["files"]}],
+    }
+    with_members = lambda *names: lambda policy: {**policy, **{name: later[name] for name in later if name in names}}
+    with_policy("good-policy-members", "the policy has every member that came later; a verifier is co-signed", [{"number": 2, "cosigned": ("anna",), "verifiers": ("clara",), "change": with_members(*later)}], expect="success", recover=0, lost=[])
+    with_policy("good-policy-some-members", "the policy has some of the members that came later", [{"number": 2, "change": with_members("holds", "drills")}], expect="success", recover=0, lost=[])
+    with_policy("policy-verifier-not-cosigned", "a verifier was added and no present holder signed", [{"number": 2, "verifiers": ("clara",), "change": with_members("verifiers")}])
+    with_policy("policy-members-order", "a member that came later stands before another that it must follow", [{"number": 2, "change": lambda policy: {**policy, "holds": later["holds"], "keep": later["keep"]}}])
     with_policy("good-cosigned", "a present holder signed the change of holders", [{"number": 2, "holders": ("anna", "boris", "clara"), "cosigned": ("anna",)}], expect="success", recover=0, lost=[])
 
     # Along the chain the policy falls from 2 to 1: the earlier run is written again, under policy 2.

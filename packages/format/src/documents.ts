@@ -1,4 +1,4 @@
-// The JSON documents of an archive (docs/format.md, section 2).
+// Archive, receipt, request and release (docs/format.md, section 2).
 
 import * as v from "valibot"
 import {
@@ -10,98 +10,25 @@ import {
   fingerprint,
   integer,
   name,
-  positive,
   run,
   text,
   time,
   upTo,
 } from "./json.ts"
-import { isSealed, MAX_CATALOGUES, MAX_NUMBERS, MAX_POLICIES, MAX_VOLUMES, patterns } from "./names.ts"
-import { parseRanges } from "./ranges.ts"
-
-const certificateFile = v.pipe(v.string(), v.regex(patterns.certificate))
-const certificate = { file: certificateFile, sha256: digest, fingerprint }
-const timeOrEmpty = v.union([v.literal(""), time])
-const digestOrEmpty = v.union([v.literal(""), digest])
-
-const rangesUpTo = (most: number) =>
-  v.pipe(
-    v.string(),
-    v.check((s) => (parseRanges(s)?.at(-1)?.[1] ?? (s === "" ? 0 : Infinity)) <= most, `must be ranges up to ${most}`),
-  )
-const volumes = rangesUpTo(MAX_VOLUMES)
-const catalogues = rangesUpTo(MAX_CATALOGUES)
-
-/** What a certificate's file is called follows from whose it is and what it holds. */
-const namesItsFile = (owner: string, entry: { file: string; sha256: string }): boolean =>
-  entry.file === `${owner}-${entry.sha256.slice(0, 16)}.asc`
+import { catalogues, handed, release, volumes } from "./members.ts"
+import { isSealed, MAX_NUMBERS, MAX_POLICIES, patterns } from "./names.ts"
 
 /** A decimal count without leading zeros that a number can hold. */
 const isCount = (digits: string): boolean =>
   /^(?:0|[1-9][0-9]{0,15})$/.test(digits) && Number.isSafeInteger(Number(digits))
 /** The line without its last word. */
 const beforeLast = (line: string): string => line.slice(0, line.lastIndexOf(" "))
-const release = v.picklist(["any", "threshold"])
 
 export const archiveCodec = codec(documentSchema("archive", { created: time }))
 export type ArchiveDocument = ReturnType<typeof archiveCodec.decode>
 
-const standing = <const S extends readonly [string, ...string[]]>(...statuses: S) =>
-  ascending(
-    v.pipe(
-      v.strictObject({ name, ...certificate, status: v.picklist(statuses), since: time }),
-      v.check((entry) => namesItsFile(entry.name, entry), "must be kept in a file named by name and digest"),
-    ),
-    (entry) => `${entry.name} ${entry.since} ${entry.fingerprint}`,
-  )
-
-const sourceKeys = v.pipe(
-  v.array(v.strictObject({ ...certificate, accept_until: timeOrEmpty })),
-  v.check((keys) => keys.slice(0, -1).every((key) => key.accept_until !== ""), "only the last key may be present"),
-)
-
-const administrator = v.pipe(
-  v.strictObject({ file: v.string(), sha256: digest, fingerprint }),
-  v.check((a) => a.file === `${a.fingerprint}.asc`, "must be kept in a file named by the fingerprint"),
-)
-
-const policySource = v.pipe(
-  v.strictObject({ name, kind: name, schedule: text, fresh_after: timeOrEmpty, keys: sourceKeys }),
-  v.check((s) => s.keys.every((k) => namesItsFile(s.name, k)), "keys must be kept in files named by name and digest"),
-)
-
-const handed = ascending(v.strictObject({ file: text, sha256: digest, pkesk: digest }), (h) => h.sha256)
-/** A file that was sealed outside of runs: digests of the whole of it, and of exactly its PKESK packets, both in hex. */
-export type Handed = v.InferOutput<typeof handed>[number]
-
 /** What a request for a file that the policy itself records names as its source and run; no source has such a run. */
 export const RECORDED = { source: "policy", run: "00000000T000000Z-00000000" } as const
-
-export const policyCodec = codec(
-  v.pipe(
-    documentSchema("policy", {
-      number: upTo(MAX_POLICIES),
-      created: time,
-      previous: digestOrEmpty,
-      administrator,
-      release,
-      threshold: positive,
-      recover: digest,
-      holders: standing("present", "retired", "leaked"),
-      operators: standing("present", "retired"),
-      sources: ascending(policySource, (entry) => entry.name),
-      rules: v.strictObject({ horizon_days: positive, grace_days: positive, retention_days: positive }),
-      handed: v.exactOptional(v.pipe(handed, v.minLength(1))),
-    }),
-    v.check((p) => (p.number === 1) === (p.previous === ""), "number 1 and no other has no previous one"),
-    v.check((p) => p.release === "threshold" || p.threshold === 1, "with release any the threshold is 1"),
-  ),
-)
-export type Policy = ReturnType<typeof policyCodec.decode>
-export type HolderEntry = Policy["holders"][number]
-export type OperatorEntry = Policy["operators"][number]
-export type PolicySource = Policy["sources"][number]
-export type SourceKey = PolicySource["keys"][number]
 
 export const outcomes = ["complete", "partial", "checkpoint", "failed"] as const
 export type Outcome = (typeof outcomes)[number]

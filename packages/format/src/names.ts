@@ -20,6 +20,8 @@ export const MAX_CATALOGUES = 65_535
 export const MAX_NUMBERS = 9_999
 /** Six digits. */
 export const MAX_POLICIES = 999_999
+export const MAX_EXPIRIES = 999_999
+export const MAX_ERASURES = 999_999
 
 function padded(value: number, digits: number): string {
   return String(value).padStart(digits, "0")
@@ -36,6 +38,12 @@ export const names = {
   sums: (number: number) => `SHA256SUMS-${padded(number, 4)}`,
   signature: (number: number) => `SHA256SUMS-${padded(number, 4)}.sig`,
   policy: (number: number) => `config/policy-${padded(number, 6)}.json`,
+  expiry: (number: number) => `expiries/${padded(number, 6)}.json`,
+  erasure: (number: number) => `erasures/${padded(number, 6)}.json.gpg`,
+  /** @param id of the form of a run id, made when the drill began */
+  drill: (id: string) => `drills/${id}.json`,
+  /** @param id of the form of a run id, made when the statement was */
+  medium: (id: string) => `media/${id}.json`,
   runDirectory: (source: string, run: string) => `backup/${source}/${run}/`,
   stateDirectory: (source: string, run: string) => `state/${source}/${run}/`,
 } as const

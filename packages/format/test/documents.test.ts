@@ -224,6 +224,29 @@ const tables: [string, Codec<object>, object, Case[]][] = [
     ],
   ],
   [
+    "policy with all that may be left out",
+    policyCodec,
+    sample.fullPolicy,
+    [
+      ["handed", []],
+      ["keep", []],
+      ["keep", [...sample.fullPolicy.keep!, ...sample.fullPolicy.keep!]],
+      ["keep.0.minimum", 0],
+      ["keep.0.daily", -1],
+      ["holds.0.run", "latest"],
+      ["holds.0.until", "never"],
+      ["holds.0.name", "a\nb"],
+      ["media.copies", 0],
+      ["media", {}],
+      ["drills.0.every_days", 0],
+      ["drills.0.rto_minutes", 1.5],
+      ["verifiers.0.sources", []],
+      ["verifiers.0.sources", ["b", "a"]],
+      ["verifiers.0.status", "leaked"],
+      ["verifiers.0.file", `ada-${digest("vera").slice(0, 16)}.asc`],
+    ],
+  ],
+  [
     "receipt",
     receiptCodec,
     sample.receipt,
@@ -308,6 +331,17 @@ for (const [type, codec, value, cases] of tables) {
 test("policy number 1 has no previous one", () => {
   const first = { ...sample.policy, number: 1, previous: "" }
   assert.deepEqual(policyCodec.decode(policyCodec.encode(first), "x"), first)
+})
+
+test("what may be left out of a policy comes in one order", () => {
+  const { fullPolicy } = sample
+  assert.deepEqual(policyCodec.decode(policyCodec.encode(fullPolicy), "x"), fullPolicy)
+  const { handed, ...rest } = fullPolicy
+  assert.deepEqual(policyCodec.decode(policyCodec.encode(rest), "x"), rest)
+  refused(
+    () => policyCodec.decode(bytes(`${JSON.stringify({ ...rest, handed }, null, 2)}\n`), "x"),
+    "handed comes last",
+  )
 })
 
 test("a release by threshold takes more than one holder where the policy says so", () => {

@@ -58,6 +58,17 @@ export const policy: Policy = {
   rules: { horizon_days: 90, grace_days: 30, retention_days: 365 },
 }
 
+/** With every member that may be left out. */
+export const fullPolicy: Policy = {
+  ...policy,
+  handed: [{ file: "old.sql.gpg", sha256: digest("handed"), pkesk: digest("pkesk") }],
+  keep: [{ source, last: 7, hourly: 0, daily: 14, weekly: 8, monthly: 12, yearly: 7, within_days: 3, minimum: 3 }],
+  holds: [{ source, run: "", name: "inquiry", until: "" }],
+  media: { copies: 3, locations: 2, offline: 1, max_age_days: 35 },
+  drills: [{ source, every_days: 30, rto_minutes: 240, rpo_minutes: 0 }],
+  verifiers: [{ name: "vera", ...certificate("vera"), status: "present", since: time, sources: [source] }],
+}
+
 export const receipt: Receipt = {
   format: "backup-cloud/1",
   type: "receipt",

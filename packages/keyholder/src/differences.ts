@@ -1,7 +1,7 @@
 // What changes from one policy to the next, in plain words, a sentence each. Every member that can differ has its own
 // function, and a new member does not compile until it has one, so no change goes unsaid.
 
-import type { Handed, Policy, PolicySource } from "@backup-cloud/format"
+import type { Handed, Policy, PolicySource, VerifierEntry } from "@backup-cloud/format"
 
 type Compared = Exclude<keyof Policy, "format" | "type" | "archive" | "number" | "created" | "previous">
 
@@ -15,11 +15,42 @@ const compare: Readonly<Record<Compared, (a: Policy, b: Policy) => readonly stri
   operators: (a, b) => people("operator", a.operators, b.operators),
   sources: (a, b) => sources(a.sources, b.sources),
   handed: (a, b) => handed(a.handed ?? [], b.handed ?? []),
+  keep: (a, b) => list("The rule of what is kept", a.keep, b.keep),
+  holds: (a, b) => list("The hold", a.holds, b.holds),
+  media: (a, b) => changed("What is asked of offline copies", facts(a.media), facts(b.media)),
+  drills: (a, b) => list("The rule of drills", a.drills, b.drills),
+  verifiers: (a, b) => [
+    ...people("verifier", a.verifiers ?? [], b.verifiers ?? []),
+    ...list("What a verifier may open alone", a.verifiers?.map(reach), b.verifiers?.map(reach)),
+  ],
   rules: ({ rules: a }, { rules: b }) => [
     ...changed("The days that volumes may be reused (horizon)", String(a.horizon_days), String(b.horizon_days)),
     ...changed("The days of grace before expiry", String(a.grace_days), String(b.grace_days)),
     ...changed("The days that backups are kept (retention)", String(a.retention_days), String(b.retention_days)),
   ],
+}
+
+const reach = ({ name, sources }: VerifierEntry) => ({ name, sources: sources.join(" ") })
+
+/** `last 7, daily 14`; `none` for nothing. */
+function facts(entry: Readonly<Record<string, string | number>> | undefined): string {
+  if (entry === undefined) return "none"
+  return Object.entries(entry)
+    .map(([name, value]) => `${name} ${value === "" ? "-" : value}`)
+    .join(", ")
+}
+
+/** What is in one list and not in the other. */
+function list(
+  what: string,
+  before: readonly Readonly<Record<string, string | number>>[] = [],
+  after: readonly Readonly<Record<string, string | number>>[] = [],
+): string[] {
+  const [was, is] = [before.map(facts), after.map(facts)]
+  return [
+    ...is.filter((each) => !was.includes(each)).map((each) => `${what} is new: ${each}.`),
+    ...was.filter((each) => !is.includes(each)).map((each) => `${what} no longer holds: ${each}.`),
+  ]
 }
 
 /** What the administrator lets be released more, or no more. */

@@ -185,11 +185,12 @@ export function setRules(rules: Policy["rules"]): Change {
 
 /** How many holders who were `present` in `before` must co-sign `after`; 0 if none need to. */
 export function needsCosign(before: Policy, after: Policy): number {
-  const decides = ({ holders, release, threshold }: Policy): string => JSON.stringify([holders, release, threshold])
+  const decides = ({ holders, release, threshold, verifiers = [] }: Policy): string =>
+    JSON.stringify([holders, release, threshold, verifiers])
   return decides(before) === decides(after) ? 0 : before.threshold
 }
 
-const folders = { holder: "public-keys", source: "sources", operator: "operators" } as const
+const folders = { holder: "public-keys", verifier: "public-keys", source: "sources", operator: "operators" } as const
 export type CertificateRole = keyof typeof folders
 
 /** Where the archive keeps the certificate `file` of somebody with this role. */

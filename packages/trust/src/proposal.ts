@@ -104,6 +104,7 @@ export function namedCertificates(policy: Policy) {
     })
   return [
     ...policy.holders.map(at("holder")),
+    ...(policy.verifiers ?? []).map(at("verifier")),
     ...policy.operators.map(at("operator")),
     ...policy.sources.flatMap((source) => source.keys.map(at("source"))),
   ]

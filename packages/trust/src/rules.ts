@@ -5,10 +5,21 @@ import type { Policy } from "@backup-cloud/format"
 
 /** Which rule `policy` breaks, in a sentence without its subject's file; `null` if none. */
 export function brokenRule(policy: Policy): string | null {
-  return releaseRule(policy) ?? fileRule(policy) ?? roleRule(policy) ?? nameRule(policy)
+  return releaseRule(policy) ?? fileRule(policy) ?? roleRule(policy) ?? nameRule(policy) ?? sourceRule(policy)
 }
 
-function releaseRule({ release, threshold, holders }: Policy): string | null {
+/** Rules are for sources that there are; a source that was removed stays in the policy, and so may what is said of it. */
+function sourceRule({ sources, keep = [], holds = [], drills = [], verifiers = [] }: Policy): string | null {
+  const named = [...keep, ...holds, ...drills].map(({ source }) => source)
+  const unknown = [...named, ...verifiers.flatMap((verifier) => verifier.sources)].find(
+    (name) => !sources.some((source) => source.name === name),
+  )
+  return unknown === undefined ? null : `a rule is for the source ${unknown}, which there is not`
+}
+
+function releaseRule({ release, threshold, holders, verifiers }: Policy): string | null {
+  if (release === "threshold" && verifiers !== undefined)
+    return "a verifier opens runs alone, which a release by several holders is there to prevent"
   if (release === "any" && threshold !== 1) return "a release by any holder has the threshold 1"
   const present = holders.filter((holder) => holder.status === "present").length
   if (present >= threshold) return null
@@ -19,6 +30,7 @@ function fileRule(policy: Policy): string | null {
   const named = [
     ...policy.holders,
     ...policy.operators,
+    ...(policy.verifiers ?? []),
     ...policy.sources.flatMap((source) => source.keys.map((key) => ({ ...key, name: source.name }))),
   ]
   for (const { name, file, sha256 } of named)
@@ -35,6 +47,7 @@ function roleRule(policy: Policy): string | null {
     { role: "administrator", fingerprint: policy.administrator.fingerprint },
     ...policy.holders.map(({ fingerprint }) => ({ role: "holder", fingerprint })),
     ...policy.operators.map(({ fingerprint }) => ({ role: "operator", fingerprint })),
+    ...(policy.verifiers ?? []).map(({ fingerprint }) => ({ role: "verifier", fingerprint })),
     ...policy.sources.flatMap(({ name, keys }) =>
       keys.map(({ fingerprint }) => ({ role: `source ${name}`, fingerprint })),
     ),
