@@ -2,7 +2,7 @@
 // other, and here they become pieces. What no cut has been found for yet is kept until the next slot comes.
 
 import { createHash, type Hash } from "node:crypto"
-import { type FileEnd, type Piece, STREAM_START, type StreamPart } from "./messages.ts"
+import { type FileEnd, LATER, type Piece, STREAM_START, type StreamPart } from "./messages.ts"
 import { type Naming, PieceBuilder, type Slot } from "./piece.ts"
 
 /** The streams of one job. */
@@ -10,6 +10,8 @@ export class StreamCutter {
   readonly #naming: Naming
   #tail = Buffer.alloc(0)
   #hash: Hash = createHash("sha256")
+  /** The stream spans pieces, so whoever packs them hashes it. */
+  #long = false
   #size = 0
 
   constructor(naming: Naming) {
@@ -22,7 +24,11 @@ export class StreamCutter {
     let at = STREAM_START
     for (const part of parts) {
       const end = at + part.length
-      piece.part(part.file, this.#part(piece, at, end, part.then))
+      const last = part.then !== "more"
+      this.#long ||= !last
+      const unhashed = this.#long ? { start: at, end, last } : null
+      piece.part(part.file, this.#part(piece, at, end, part.then), unhashed)
+      if (last) this.#long = false
       at = end
     }
     return piece.done(last)
@@ -30,7 +36,7 @@ export class StreamCutter {
 
   #part(piece: PieceBuilder, at: number, end: number, then: StreamPart["then"]): FileEnd | null {
     const start = at - this.#tail.copy(piece.bytes, at - this.#tail.length)
-    this.#hash.update(piece.bytes.subarray(at, end))
+    if (!this.#long) this.#hash.update(piece.bytes.subarray(at, end))
     this.#size += end - at
     const uncut = piece.cut(this.#naming, start, end)
     this.#tail = Buffer.from(piece.bytes.subarray(uncut, end))
@@ -46,6 +52,6 @@ export class StreamCutter {
       return { sha256: null, size, error, stat: null }
     }
     if (end > uncut) piece.chunk(this.#naming, uncut, end)
-    return { sha256: hash.digest("hex"), size, error, stat: null }
+    return { sha256: this.#long ? LATER : hash.digest("hex"), size, error, stat: null }
   }
 }

@@ -2,9 +2,9 @@
 // entries, and one slot is cut while the next is filled.
 
 import { EntryError, inOrder, type OpenedContent, STREAMS_AHEAD, type StreamContent } from "@backup-cloud/format"
-import { type Piece, SLOT, STREAM_START, type StreamPart } from "./messages.ts"
+import { SLOT, STREAM_START, type StreamPart } from "./messages.ts"
 import type { Slot } from "./piece.ts"
-import type { Pool } from "./pool.ts"
+import type { Pool, ReadPiece } from "./pool.ts"
 
 /** Slots that are being cut. */
 const CUTTING = 2
@@ -24,7 +24,7 @@ export async function* feed(
   streams: readonly StreamContent[],
   onOpened: (file: number, attributes: ReadonlyMap<string, string>) => void,
   signal: AbortSignal,
-): AsyncGenerator<Piece, void, undefined> {
+): AsyncGenerator<ReadPiece, void, undefined> {
   const cutting = pool.cutting()
   try {
     yield* inOrder(fill(pool, streams, onOpened, signal), CUTTING, signal, ({ slot, parts, last }) =>

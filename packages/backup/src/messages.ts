@@ -44,12 +44,28 @@ export interface ReadStat {
   readonly ino: string
 }
 
-/** How a file ended. Without `sha256` there is no content, `error` says why, and its chunks so far are void. */
+/** How a file ended. */
 export interface FileEnd {
+  /** Hex; `null`: there is no content, `error` says why, and its chunks so far are void; `LATER`: as the part says. */
   readonly sha256: string | null
   readonly size: number
   readonly error: string | null
   readonly stat: ReadStat | null
+}
+
+/** In the place of a digest that comes when the piece is packed. */
+export const LATER = "later"
+
+/**
+ * Content of a long file that has yet to be hashed. Whoever packs the pieces of a job does it, in their order: one thread is
+ * too slow for all that is done with each byte.
+ */
+export interface Unhashed {
+  /** Position in the slot. */
+  readonly start: number
+  readonly end: number
+  /** The digest is due, or, of a file that failed, the state is to be forgotten. */
+  readonly last: boolean
 }
 
 /** A file's part of a piece: so many of the piece's chunks, and its end if it ends here. */
@@ -58,6 +74,8 @@ export interface FilePart {
   readonly file: number
   readonly chunks: number
   readonly end: FileEnd | null
+  /** `null` of a file that is hashed where it is read. */
+  readonly unhashed: Unhashed | null
 }
 
 /** Bytes that were read, cut and named. Chunk `i` is `ids[i]`, at `offsets[i]` of the slot, `lengths[i]` long. */
@@ -115,13 +133,26 @@ export type ToWorker =
       readonly parts: readonly StreamPart[]
       readonly last: boolean
     }
-  | { readonly type: "pack"; readonly job: number; readonly chunks: Chunks }
+  /** @param unhashed of the slot, from files of the job `from` */
+  | {
+      readonly type: "pack"
+      readonly job: number
+      readonly chunks: Chunks
+      readonly from: number
+      readonly unhashed: readonly Unhashed[]
+    }
   /** A sealed message in a file to read, check and hash. @param fd open until the answer has come */
   | { readonly type: "digest"; readonly job: number; readonly fd: number; readonly to: SealedTo }
 
 export type FromWorker =
   | { readonly type: "piece"; readonly job: number; readonly piece: Piece }
-  | { readonly type: "packed"; readonly job: number; readonly frames: readonly Frame[] }
+  /** @param digests hex, one for each `last` */
+  | {
+      readonly type: "packed"
+      readonly job: number
+      readonly frames: readonly Frame[]
+      readonly digests: readonly string[]
+    }
   | { readonly type: "digested"; readonly job: number; readonly digest: Digest }
   | { readonly type: "failed"; readonly job: number; readonly error: unknown }
 

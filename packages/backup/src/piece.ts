@@ -2,7 +2,7 @@
 
 import { createHmac, type KeyObject } from "node:crypto"
 import { contentRule, cutEnd } from "./cut.ts"
-import { type FileEnd, type FilePart, HEAD, type Piece } from "./messages.ts"
+import { type FileEnd, type FilePart, HEAD, type Piece, type Unhashed } from "./messages.ts"
 
 /** Memory for one piece. */
 export interface Slot {
@@ -55,8 +55,8 @@ export class PieceBuilder {
     this.#lengths.length = this.#partStart
   }
 
-  part(file: number, end: FileEnd | null): void {
-    this.#parts.push({ file, chunks: this.#ids.length - this.#partStart, end })
+  part(file: number, end: FileEnd | null, unhashed: Unhashed | null): void {
+    this.#parts.push({ file, chunks: this.#ids.length - this.#partStart, end, unhashed })
     this.#partStart = this.#ids.length
   }
 

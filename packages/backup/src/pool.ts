@@ -8,7 +8,6 @@ import {
   type Chunks,
   type Digest,
   type FileToRead,
-  type Frame,
   type FromWorker,
   type Piece,
   receivedError,
@@ -34,9 +33,23 @@ interface Job {
   fail(error: unknown): void
 }
 
+/** A piece, and who may pack it. */
+export interface ReadPiece extends Piece {
+  readonly job: number
+  /** The worker that packs all pieces of the job, where it hashes long files of it. */
+  readonly packer: number
+}
+
+export interface PackedPiece {
+  /** Of the new chunks. They lie in the piece's slot, which whoever has used them frees. */
+  readonly frames: readonly Bundled[]
+  /** Hex, of the files whose digest came `LATER` and of those that failed, in order. */
+  readonly digests: readonly string[]
+}
+
 export interface Cutting {
   /** @param parts what lies in the slot from `STREAM_START` on @param last no more of the job follows */
-  cut(slot: Slot, parts: readonly StreamPart[], last: boolean): Promise<Piece>
+  cut(slot: Slot, parts: readonly StreamPart[], last: boolean): Promise<ReadPiece>
   end(): void
 }
 
@@ -73,9 +86,9 @@ export class Pool implements AsyncDisposable {
    * Starts to read at once; the pieces come in order, at most two ahead of the caller. Each is in a slot, which its
    * taker frees; one left in the middle keeps its slots until the pool is closed.
    */
-  scan(files: readonly FileToRead[]): AsyncGenerator<Piece, void, undefined> {
-    const { job, worker } = this.#start(READING)
-    const ready: Piece[] = []
+  scan(files: readonly FileToRead[]): AsyncGenerator<ReadPiece, void, undefined> {
+    const { job, worker, packer } = this.#start(READING)
+    const ready: ReadPiece[] = []
     const failures: unknown[] = []
     let wake: (() => void) | null = null
     /** Slots that it was given and that did not come back as a piece; `null` once it needs none. */
@@ -83,7 +96,7 @@ export class Pool implements AsyncDisposable {
     const receive = (message: FromWorker): void => {
       if (message.type === "failed") failures.push(message.error)
       if (message.type === "piece") {
-        ready.push(message.piece)
+        ready.push({ ...message.piece, job, packer })
         given?.delete(message.piece.slot)
         // After its last piece a scan touches none of the others any more.
         const unused = message.piece.last ? (given ?? []) : []
@@ -146,21 +159,21 @@ export class Pool implements AsyncDisposable {
 
   /** Cuts streams that are put into slots; one after the other, the pieces in the same order. Whoever opens it ends it. */
   cutting(): Cutting {
-    const { job, worker } = this.#start(READING)
-    const waiting: PromiseWithResolvers<Piece>[] = []
+    const { job, worker, packer } = this.#start(READING)
+    const waiting: PromiseWithResolvers<ReadPiece>[] = []
     const fail = (error: unknown): void => {
       for (const each of waiting.splice(0)) each.reject(receivedError(error))
     }
     this.#jobs.set(job, {
       receive: (message) => {
-        if (message.type === "piece") waiting.shift()?.resolve(message.piece)
+        if (message.type === "piece") waiting.shift()?.resolve({ ...message.piece, job, packer })
         if (message.type === "failed") fail(message.error)
       },
       fail,
     })
     return {
       cut: async (slot, parts, last) => {
-        const piece = Promise.withResolvers<Piece>()
+        const piece = Promise.withResolvers<ReadPiece>()
         waiting.push(piece)
         this.#post(worker, { type: "cut", job, slot: slot.number, parts, last })
         return await piece.promise
@@ -172,29 +185,38 @@ export class Pool implements AsyncDisposable {
     }
   }
 
-  /** Packs chunks into frames. They lie in the chunks' slot, which whoever has used them frees. */
-  async pack(chunks: Chunks): Promise<readonly Bundled[]> {
-    if (chunks.ids.length === 0) return []
-    const { job, worker } = this.#start(PACKING)
-    const frames = Promise.withResolvers<readonly Frame[]>()
-    const memory = this.#memory[chunks.slot] as SharedArrayBuffer
+  /** Packs those of the piece's chunks that `fresh` names by their position. Of one job, to be called in order of the pieces. */
+  async pack(piece: ReadPiece, fresh: readonly number[]): Promise<PackedPiece> {
+    const unhashed = piece.parts.flatMap((part) => part.unhashed ?? [])
+    if (fresh.length === 0 && unhashed.length === 0) return { frames: [], digests: [] }
+    const { job, worker } = this.#start(PACKING, unhashed.length === 0 ? null : piece.packer)
+    const packed = Promise.withResolvers<Extract<FromWorker, { type: "packed" }>>()
+    const memory = this.#memory[piece.slot] as SharedArrayBuffer
     const fail = (error: unknown): void => {
-      frames.reject(receivedError(error))
+      packed.reject(receivedError(error))
     }
     this.#jobs.set(job, {
       receive: (message) => {
-        if (message.type === "packed") frames.resolve(message.frames)
+        if (message.type === "packed") packed.resolve(message)
         else if (message.type === "failed") fail(message.error)
       },
       fail,
     })
-    this.#post(worker, { type: "pack", job, chunks })
+    const chunks: Chunks = {
+      slot: piece.slot,
+      ids: fresh.map((i) => piece.ids[i] ?? ""),
+      offsets: fresh.map((i) => piece.offsets[i] ?? 0),
+      lengths: fresh.map((i) => piece.lengths[i] ?? 0),
+    }
+    this.#post(worker, { type: "pack", job, chunks, from: piece.job, unhashed })
     try {
-      return (await frames.promise).map(({ place, tarBytes, count }) => ({
+      const { frames, digests } = await packed.promise
+      const bundled = frames.map(({ place, tarBytes, count }) => ({
         bytes: place instanceof Uint8Array ? place : Buffer.from(memory, place.start, place.end - place.start),
         tarBytes,
         count,
       }))
+      return { frames: bundled, digests }
     } finally {
       this.#end(job, worker, PACKING)
     }
@@ -231,10 +253,20 @@ export class Pool implements AsyncDisposable {
     await Promise.all(this.#workers.map((worker) => worker.terminate()))
   }
 
-  #start(load: number): { job: number; worker: number } {
-    const worker = this.#load.indexOf(Math.min(...this.#load))
+  /** @param given the worker that must do it; the one with the least to do unless given */
+  #start(load: number, given: number | null = null): { job: number; worker: number; packer: number } {
+    const worker = given ?? this.#leastLoaded()
     this.#load[worker] = (this.#load[worker] ?? 0) + load
-    return { job: this.#next++, worker }
+    return { job: this.#next++, worker, packer: this.#leastLoaded(worker) }
+  }
+
+  /** @param but another than this one, if there is another */
+  #leastLoaded(but = -1): number {
+    const others = [...this.#load.keys()].filter((worker) => worker !== but)
+    return others.reduce(
+      (least, each) => ((this.#load[each] ?? 0) < (this.#load[least] ?? 0) ? each : least),
+      others[0] ?? 0,
+    )
   }
 
   #end(job: number, worker: number, load: number): void {

@@ -2,12 +2,12 @@
 // Everything stays in the order of the jobs, and a few pieces are under way at any time.
 
 import { type ChunkRef, inOrder } from "@backup-cloud/format"
-import type { Bundled, Bundles } from "./bundles.ts"
+import type { Bundles } from "./bundles.ts"
 import type { Known } from "./chunk-index.ts"
 import type { Job } from "./classify.ts"
 import { feed } from "./feed.ts"
-import type { FileEnd, Piece } from "./messages.ts"
-import type { Pool } from "./pool.ts"
+import { type FileEnd, LATER } from "./messages.ts"
+import type { PackedPiece, Pool, ReadPiece } from "./pool.ts"
 
 /** Jobs that are being scanned ahead, and pieces that are being packed. */
 const JOBS_AHEAD = 2
@@ -19,17 +19,17 @@ type Found = Map<number, ReadonlyMap<string, string>>
 interface Started {
   readonly job: Job
   readonly found: Found
-  readonly pieces: AsyncGenerator<Piece, void, undefined> | null
+  readonly pieces: AsyncGenerator<ReadPiece, void, undefined> | null
 }
 
-interface Packed {
+interface Read {
   readonly job: Job
   readonly found: Found
-  readonly piece: Piece | null
-  /** For each chunk of the piece: its position among the new ones, or -1 if it is known or being packed. */
-  readonly fresh: Int32Array
-  readonly frames: readonly Bundled[]
+  readonly piece: ReadPiece | null
+  /** Which chunks of the piece are neither known nor being packed, by position. */
+  readonly fresh: readonly number[]
 }
+type Packed = Read & PackedPiece
 
 /** A file or stream whose content lies in volumes. */
 export interface ReadFile {
@@ -62,7 +62,7 @@ export interface ReadDeps {
 /** Reads the files of all jobs and puts what is new into volumes. */
 export async function* place(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGenerator<Placed, void, undefined> {
   let files: { end: FileEnd | null; chunks: ChunkRef[] }[] = []
-  for await (const { job, found, piece, fresh, frames } of packed(deps, jobs)) {
+  for await (const { job, found, piece, fresh, frames, digests } of packed(deps, jobs)) {
     const volumes: number[] = []
     for (const frame of frames) {
       const volume = await deps.bundles.add(frame)
@@ -70,7 +70,7 @@ export async function* place(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGen
     }
     if (piece !== null) {
       deps.pool.free(piece.slot)
-      assign(deps, piece, fresh, volumes, files)
+      assign(deps, piece, { fresh, digests }, volumes, files)
       deps.onPlaced(piece.lengths.reduce((sum, length) => sum + length, 0))
     }
     if (piece !== null && !piece.last) continue
@@ -83,54 +83,49 @@ export async function* place(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGen
   }
 }
 
-/** Enters the new chunks where they came to lie and gives each file its references. */
+/** Enters the new chunks where they came to lie and gives each file its references, and its end. */
 function assign(
   deps: ReadDeps,
-  piece: Piece,
-  fresh: Int32Array,
+  piece: ReadPiece,
+  { fresh, digests }: Pick<Packed, "fresh" | "digests">,
   volumes: readonly number[],
   files: { end: FileEnd | null; chunks: ChunkRef[] }[],
 ): void {
+  for (const [position, at] of fresh.entries()) {
+    const place = { run: deps.run, volume: volumes[position] ?? 0 }
+    deps.known.set(piece.ids[at] ?? "", piece.lengths[at] ?? 0, place)
+  }
   let at = 0
-  for (const part of piece.parts) {
-    const file = (files[part.file] ??= { end: null, chunks: [] })
-    for (const last = at + part.chunks; at < last; at++) {
+  let due = 0
+  for (const { file: index, chunks, end, unhashed } of piece.parts) {
+    const file = (files[index] ??= { end: null, chunks: [] })
+    for (const last = at + chunks; at < last; at++) {
       const id = piece.ids[at] ?? ""
       const length = piece.lengths[at] ?? 0
-      const position = fresh[at] ?? -1
-      const volume = position < 0 ? 0 : (volumes[position] ?? 0)
-      if (position >= 0) deps.known.set(id, length, { run: deps.run, volume })
-      const place = position < 0 ? deps.known.get(id, length) : { run: deps.run, volume }
+      const place = deps.known.get(id, length)
       if (place === null || place.volume === 0) throw new TypeError("a chunk has no place")
       file.chunks.push({ id, length, run: place.run, volume: place.volume })
     }
-    if (part.end !== null) file.end = part.end
+    const digest = unhashed?.last === true ? (digests[due++] ?? LATER) : LATER
+    file.end = end?.sha256 === LATER ? { ...end, sha256: digest } : end
+    if (file.end?.sha256 === LATER) throw new TypeError("a file has no digest")
   }
 }
 
 async function* packed(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGenerator<Packed, void, undefined> {
-  const work = async (next: Omit<Packed, "frames">): Promise<Packed> => {
+  const work = async (next: Read): Promise<Packed> => {
     const { piece, fresh } = next
-    if (piece === null) return { ...next, frames: [] }
-    const ids: string[] = []
-    const offsets: number[] = []
-    const lengths: number[] = []
-    for (let i = 0; i < fresh.length; i++) {
-      if ((fresh[i] ?? -1) < 0) continue
-      ids.push(piece.ids[i] ?? "")
-      offsets.push(piece.offsets[i] ?? 0)
-      lengths.push(piece.lengths[i] ?? 0)
-    }
-    return { ...next, frames: await deps.pool.pack({ slot: piece.slot, ids, offsets, lengths }) }
+    const packing = piece === null ? { frames: [], digests: [] } : await deps.pool.pack(piece, fresh)
+    return { ...next, ...packing }
   }
   yield* inOrder(pieces(deps, jobs), PIECES_AHEAD, deps.signal, work)
 }
 
-async function* pieces(deps: ReadDeps, jobs: AsyncIterable<Job>) {
+async function* pieces(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGenerator<Read, void, undefined> {
   for await (const started of inOrder(jobs, JOBS_AHEAD, deps.signal, (job) => start(deps, job))) {
     const { job, found } = started
     if (started.pieces === null) {
-      yield { job, found, piece: null, fresh: new Int32Array(0) }
+      yield { job, found, piece: null, fresh: [] }
       continue
     }
     for await (const piece of started.pieces) yield { job, found, piece, fresh: markFresh(deps, piece) }
@@ -146,14 +141,13 @@ async function start({ pool, signal }: ReadDeps, job: Job): Promise<Started> {
 }
 
 /** Decides which chunks are new, in order, and enters them as being packed, so that none is packed twice. */
-function markFresh(deps: ReadDeps, piece: Piece): Int32Array {
-  const fresh = new Int32Array(piece.ids.length).fill(-1)
-  let count = 0
+function markFresh(deps: ReadDeps, piece: ReadPiece): number[] {
+  const fresh: number[] = []
   for (const [i, id] of piece.ids.entries()) {
     const length = piece.lengths[i] ?? 0
     if (deps.known.get(id, length) !== null) continue
     deps.known.set(id, length, { run: deps.run, volume: 0 })
-    fresh[i] = count++
+    fresh.push(i)
   }
   return fresh
 }

@@ -5,7 +5,7 @@
 import { createHash, type Hash } from "node:crypto"
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from "node:fs"
 import { statFields } from "@backup-cloud/format"
-import { type FileEnd, type FileToRead, type Piece, type ReadStat, SLOT } from "./messages.ts"
+import { type FileEnd, type FileToRead, LATER, type Piece, type ReadStat, SLOT, type Unhashed } from "./messages.ts"
 import { type Naming, PieceBuilder, type Slot } from "./piece.ts"
 
 /** A piece of small files is handed on when it holds this much. */
@@ -30,14 +30,14 @@ export function* scan(
     const reading = new Reading(file)
     let step = reading.step(piece, naming)
     while (step === "full") {
-      piece.part(index, null)
+      piece.part(index, null, reading.unhashed(piece, false))
       const tail = reading.tail(piece)
       yield piece.done(false)
       piece = new PieceBuilder(take())
       reading.goOn(piece, tail)
       step = reading.step(piece, naming)
     }
-    piece.part(index, step)
+    piece.part(index, step, reading.unhashed(piece, true))
   }
   yield piece.done(true)
 }
@@ -48,12 +48,16 @@ class Reading {
   #fd: number | null = null
   #before: BigIntStats | null = null
   #hash: Hash = createHash("sha256")
+  /** It will not fit the piece, so whoever packs the pieces hashes it. */
+  #long = false
   #size = 0
   #attempt = 1
   #pieces = 1
   /** Start of the file's bytes in the piece, and of its first byte that belongs to no chunk yet. */
   #base = 0
   #uncut = 0
+  /** Start of what the piece before did not hold. */
+  #new = 0
 
   constructor(file: FileToRead) {
     this.#file = file
@@ -71,7 +75,7 @@ class Reading {
           if (end !== null) return end
           continue
         }
-        this.#hash.update(piece.bytes.subarray(piece.used, piece.used + count))
+        if (!this.#long) this.#hash.update(piece.bytes.subarray(piece.used, piece.used + count))
         piece.used += count
         this.#size += count
         this.#uncut = piece.cut(naming, this.#uncut, piece.used)
@@ -85,6 +89,11 @@ class Reading {
     }
   }
 
+  /** What of the piece whoever packs it is to hash. @param last the file has ended */
+  unhashed(piece: PieceBuilder, last: boolean): Unhashed | null {
+    return this.#long ? { start: this.#new, end: piece.used, last } : null
+  }
+
   /** A copy of what is not cut yet; shorter than the longest chunk. */
   tail(piece: PieceBuilder): Buffer {
     return Buffer.from(piece.bytes.subarray(this.#uncut, piece.used))
@@ -95,6 +104,7 @@ class Reading {
     this.#base = piece.used
     this.#uncut = piece.used
     piece.used += tail.copy(piece.bytes, piece.used)
+    this.#new = piece.used
     this.#pieces++
   }
 
@@ -103,6 +113,8 @@ class Reading {
     this.#before = fstatSync(fd, { bigint: true })
     this.#base = piece.used
     this.#uncut = piece.used
+    this.#new = piece.used
+    this.#long = this.#before.size > BigInt(piece.bytes.length - piece.used)
     if (this.#before.isFile()) return fd
     closeSync(fd)
     return -1
@@ -124,7 +136,8 @@ class Reading {
     }
     if (piece.used > this.#uncut) piece.chunk(naming, this.#uncut, piece.used)
     this.#close()
-    return { sha256: this.#hash.digest("hex"), size: this.#size, error: same ? null : "changed", stat: readStat(after) }
+    const sha256 = this.#long ? LATER : this.#hash.digest("hex")
+    return { sha256, size: this.#size, error: same ? null : "changed", stat: readStat(after) }
   }
 
   #fail(error: string): FileEnd {

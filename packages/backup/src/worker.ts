@@ -6,6 +6,7 @@ import { readSync } from "node:fs"
 import { parentPort, workerData } from "node:worker_threads"
 import { checkSealed, type SealedTo } from "@backup-cloud/openpgp"
 import { StreamCutter } from "./cut-stream.ts"
+import { LongHashes } from "./long-hashes.ts"
 import { type FileToRead, type FromWorker, sentError, type ToWorker, type WorkerSetup } from "./messages.ts"
 import { pack } from "./pack.ts"
 import { scan } from "./scan.ts"
@@ -17,6 +18,7 @@ const naming = { chunkKey: createSecretKey(setup.chunkKey), table: Int32Array.fr
 const slots = setup.slots.map((memory) => Buffer.from(memory))
 /** Slots that a scan may fill, and how to wake it when one comes. */
 const granted = new Map<number, { readonly slots: number[]; wake: () => void }>()
+const hashes = new LongHashes()
 const cutters = new Map<number, StreamCutter>()
 let turn = Promise.resolve()
 
@@ -122,9 +124,10 @@ port.on("message", (message: ToWorker) => {
       return
     case "pack":
       answer(message.job, () => {
-        const { chunks } = message
-        const frames = pack(slots[chunks.slot] as Buffer, chunks)
-        say({ type: "packed", job: message.job, frames })
+        const { job, chunks, from, unhashed } = message
+        const slot = slots[chunks.slot] as Buffer
+        const digests = hashes.take(from, slot, unhashed)
+        say({ type: "packed", job, frames: pack(slot, chunks), digests })
       })
       return
   }

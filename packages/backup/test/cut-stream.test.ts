@@ -5,6 +5,7 @@ import { cutTable } from "@backup-cloud/format"
 import { noise } from "../../store/test/helpers.ts"
 import { contentRule, cutEnd } from "../src/cut.ts"
 import { StreamCutter } from "../src/cut-stream.ts"
+import { LongHashes } from "../src/long-hashes.ts"
 import { type FileEnd, SLOT, STREAM_START, type StreamPart } from "../src/messages.ts"
 
 const naming = {
@@ -30,6 +31,7 @@ function cutAll(streams: readonly { bytes: Uint8Array; error?: string }[], room:
   const cutter = new StreamCutter(naming)
   const found = streams.map(() => ({ ids: [] as string[], end: null as FileEnd | null }))
   const slot = { number: 3, bytes: Buffer.alloc(SLOT) }
+  const hashes = new LongHashes()
   let used = STREAM_START
   let parts: StreamPart[] = []
   const flush = (last: boolean): void => {
@@ -43,7 +45,9 @@ function cutAll(streams: readonly { bytes: Uint8Array; error?: string }[], room:
         assert.equal(createHmac("sha256", naming.chunkKey).update(bytes).digest("hex"), piece.ids[at])
         of?.ids.push(piece.ids[at] ?? "")
       }
-      if (of !== undefined && part.end !== null) of.end = part.end
+      const [digest] = part.unhashed === null ? [] : hashes.take(1, slot.bytes, [part.unhashed])
+      if (of !== undefined && part.end !== null)
+        of.end = part.end.sha256 === null || digest === undefined ? part.end : { ...part.end, sha256: digest }
     }
     assert.equal(at, piece.ids.length, "every chunk belongs to a stream")
     used = STREAM_START

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, test } from "node:test"
 import { cutTable } from "@backup-cloud/format"
-import { type FileEnd, SLOT } from "../src/messages.ts"
+import { LongHashes } from "../src/long-hashes.ts"
+import { type FileEnd, LATER, SLOT } from "../src/messages.ts"
 import { scan } from "../src/scan.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "bc-scan-"))
@@ -27,6 +28,7 @@ function read(files: readonly { file: string; size: number }[], between: () => v
   let last = false
   // One memory for all, so that a piece that needs the one before shows.
   const slot = { number: 7, bytes: Buffer.alloc(SLOT) }
+  const hashes = new LongHashes()
   for (const piece of scan(files, naming, () => slot)) {
     assert.equal(piece.slot, 7)
     assert.equal(last, false, "nothing follows the last piece")
@@ -41,7 +43,9 @@ function read(files: readonly { file: string; size: number }[], between: () => v
         assert.equal(piece.ids[at], createHmac("sha256", chunkKey).update(bytes).digest("hex"))
         of.chunks.push(bytes)
       }
-      if (part.end !== null) of.end = part.end
+      const [digest] = part.unhashed === null ? [] : hashes.take(1, slot.bytes, [part.unhashed])
+      assert.equal(part.end?.sha256 === LATER, digest !== undefined && part.end?.sha256 !== null)
+      if (part.end !== null) of.end = digest === undefined ? part.end : { ...part.end, sha256: digest }
     }
     assert.equal(at, piece.ids.length, "every chunk belongs to a file")
     between()
