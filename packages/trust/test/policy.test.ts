@@ -184,3 +184,46 @@ test("co-signatures are needed for a change of holders or of the release rule, a
   assert.equal(needsCosign(one, both), 1)
   assert.equal(needsCosign(both, nextPolicy(both, DAY3, setRelease("any", 1))), 2)
 })
+
+const keep = { last: 7, hourly: 0, daily: 14, weekly: 8, monthly: 12, yearly: 7, within_days: 3, minimum: 3 }
+const verifier = {
+  ...{
+    name: "vera",
+    file: `vera-${createHash("sha256").update(certificate("vera").bytes).digest("hex").slice(0, 16)}.asc`,
+  },
+  ...{ sha256: createHash("sha256").update(certificate("vera").bytes).digest("hex"), fingerprint: print("vera") },
+  ...{ status: "present" as const, since: DAY2, sources: ["docs"] },
+}
+const withSource = nextPolicy(one, DAY2, addSource(docs))
+
+test("a rule for a source that there is not is refused, and one for a source that there is is not", () => {
+  for (const rules of [
+    (source: string) => ({ keep: [{ source, ...keep }] }),
+    (source: string) => ({ holds: [{ source, run: "", name: "inquiry", until: "" }] }),
+    (source: string) => ({ drills: [{ source, every_days: 30, rto_minutes: 0, rpo_minutes: 0 }] }),
+    (source: string) => ({ verifiers: [{ ...verifier, sources: [source] }] }),
+  ]) {
+    const change = (source: string) => (draft: typeof one) => ({ ...draft, ...rules(source) })
+    assert.throws(() => nextPolicy(withSource, DAY3, change("dogs")), { fault: "refused", message: /source dogs/ })
+    assert.equal(nextPolicy(withSource, DAY3, change("docs")).number, 3)
+  }
+})
+
+test("a verifier needs a holder's signature, has one role, and there is none where several holders must release", () => {
+  const add = (draft: typeof one) => ({ ...draft, verifiers: [verifier] })
+  const after = nextPolicy(withSource, DAY3, add)
+  assert.equal(needsCosign(withSource, after), 1)
+  const wider = nextPolicy(
+    nextPolicy(after, DAY3, addSource({ ...who("more"), kind: "dir", schedule: "" })),
+    DAY3,
+    (draft) => ({
+      ...draft,
+      verifiers: [{ ...verifier, sources: ["docs", "more"] }],
+    }),
+  )
+  assert.equal(needsCosign(after, wider), 1)
+  assert.equal(needsCosign(after, { ...after, number: 4, keep: [{ source: "docs", ...keep }] }), 0)
+  assert.throws(() => nextPolicy(after, DAY3, enrolOperator(who("vera"))), { fault: "refused", message: /one role/ })
+  assert.throws(() => nextPolicy(after, DAY3, setRelease("threshold", 2)), { fault: "refused", message: /verifier/ })
+  assert.equal(nextPolicy(withSource, DAY3, setRelease("threshold", 2)).threshold, 2)
+})
