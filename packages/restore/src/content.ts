@@ -12,6 +12,7 @@ import {
   fromByteString,
   volumeMembers,
 } from "@backup-cloud/format"
+import { Hasher } from "./hasher.ts"
 import { openObject, type Rooms } from "./open.ts"
 import { Room } from "./room.ts"
 import { locate, type RunReader } from "./view.ts"
@@ -30,7 +31,8 @@ export async function* fileContent(
   if (entry.type !== "f" || entry.sha256 === null)
     throw new BackupError("usage", `${path}: has no content in the backup`)
   const hash = createHash("sha256")
-  const rooms = { sealed: new Room(1), plain: new Room(1) }
+  await using hasher = new Hasher()
+  const rooms = { sealed: new Room(1, hasher.object), plain: new Room(1), hasher }
   for (const stretch of stretches(entry.chunks)) {
     for await (const bytes of stretchContent(view, stretch, rooms, signal)) {
       hash.update(bytes)

@@ -1,9 +1,10 @@
 // Fetches one object whole and believes nothing of it before its length and SHA-256 are what a signed receipt says. In a
 // store with versions, an overwritten or hidden object is found under the version that has the signed digest.
 
-import { createHash } from "node:crypto"
+import { createHash, hash } from "node:crypto"
 import { BackupError, isFault } from "@backup-cloud/format"
 import type { ArchiveReader, ReadOptions } from "@backup-cloud/store"
+import type { Hasher } from "./hasher.ts"
 import type { Located } from "./view.ts"
 
 /**
@@ -14,16 +15,17 @@ export async function fetchObject(
   reader: ArchiveReader,
   wanted: Located,
   into: Buffer,
+  hasher: Hasher | null,
   signal: AbortSignal,
 ): Promise<void> {
-  const current = await attempt(reader, wanted, into, {}, signal)
+  const current = await attempt(reader, wanted, into, hasher, {}, signal)
   if (current === "signed") return
   let there = current === "other"
   for (const version of await versions(reader, wanted.name, signal)) {
     if (version.deleted || version.version === "") continue
     there = true
     if (version.size !== wanted.record.length) continue
-    if ((await attempt(reader, wanted, into, { version: version.version }, signal)) === "signed") return
+    if ((await attempt(reader, wanted, into, hasher, { version: version.version }, signal)) === "signed") return
   }
   if (!there) {
     throw new BackupError("incomplete", `${wanted.name}: is missing, and a signed receipt names it`, {
@@ -49,15 +51,14 @@ async function attempt(
   reader: ArchiveReader,
   { name, record }: Located,
   into: Buffer,
+  hasher: Hasher | null,
   options: ReadOptions,
   signal: AbortSignal,
 ): Promise<"signed" | "absent" | "other"> {
-  const hash = createHash("sha256")
   let length = 0
   try {
     for await (const piece of reader.read(name, signal, options)) {
       if (length + piece.length > record.length) return "other"
-      hash.update(piece)
       into.set(piece, length)
       length += piece.length
     }
@@ -65,7 +66,9 @@ async function attempt(
     if (isFault(error, "not-found")) return "absent"
     throw error
   }
-  return length === record.length && hash.digest("hex") === record.sha256 ? "signed" : "other"
+  if (length !== record.length) return "other"
+  const sha256 = await (hasher?.digest(into) ?? hash("sha256", into))
+  return sha256 === record.sha256 ? "signed" : "other"
 }
 
 /**

@@ -3,13 +3,15 @@
 
 import { BackupError, isFault } from "@backup-cloud/format"
 import { fetchObject } from "./fetch.ts"
+import type { Hasher } from "./hasher.ts"
 import { Room } from "./room.ts"
 import type { Located, RunReader } from "./view.ts"
 
-/** Memory for an object and for its plaintext. */
+/** Memory for an object and for its plaintext, and who hashes objects; `null`: this thread. */
 export interface Rooms {
   readonly sealed: Room
   readonly plain: Room
+  readonly hasher: Hasher | null
 }
 
 /**
@@ -21,7 +23,7 @@ export async function openObject(
   view: RunReader,
   wanted: Located,
   signal: AbortSignal,
-  rooms: Rooms = { sealed: new Room(1), plain: new Room(1) },
+  rooms: Rooms = { sealed: new Room(1), plain: new Room(1), hasher: null },
 ): Promise<Buffer> {
   const passphrase = view.secrets.passphraseFor(wanted.run, wanted.base)
   if (passphrase === null) {
@@ -32,7 +34,7 @@ export async function openObject(
   const { length } = wanted.record
   const sealed = await rooms.sealed.take(length)
   try {
-    await fetchObject(view.reader, wanted, sealed, signal)
+    await fetchObject(view.reader, wanted, sealed, rooms.hasher, signal)
     // Nothing is compressed within, so the plaintext is shorter than the message.
     const plain = await rooms.plain.take(length)
     try {

@@ -4,7 +4,7 @@
 //
 // Memory: the plan, and the plaintexts of two volumes, 64 MiB each, of which one is unpacked and the other opened.
 
-import { createHash, type Hash, hash } from "node:crypto"
+import { createHash, hash } from "node:crypto"
 import {
   BackupError,
   type CatalogueEntry,
@@ -16,7 +16,8 @@ import {
   type TargetProblem,
   volumeMembers,
 } from "@backup-cloud/format"
-import { openObject } from "./open.ts"
+import { Hasher, type HashStream } from "./hasher.ts"
+import { openObject, type Rooms } from "./open.ts"
 import type { ChunkPlace } from "./places.ts"
 import type { RestorePlan, VolumeNeed } from "./plan.ts"
 import { Room } from "./room.ts"
@@ -71,7 +72,8 @@ export async function restore(options: RestoreOptions): Promise<RestoreResult> {
   const { files, bytes } = plan
   onEvent({ type: "planned", entries: plan.entries.length, files, bytes, volumes: plan.volumes.length })
   await target.begin(options.what, signal)
-  const work = new Work(options)
+  await using hasher = new Hasher()
+  const work = new Work(options, hasher)
   await work.makeEntries()
   await work.writeVolumes()
   work.loseUnfinished()
@@ -103,7 +105,7 @@ function requireReleases(view: RunReader, plan: RestorePlan, salvage: boolean): 
 interface Progress {
   readonly entry: CatalogueEntry
   /** Of the bytes up to `next`; `null` once a chunk came out of order: then the file is read back. */
-  hash: Hash | null
+  hash: HashStream | null
   next: number
   missing: number
 }
@@ -115,14 +117,17 @@ class Work {
   readonly #state: Uint8Array
   readonly #lost: string[] = []
   readonly #problems: TargetProblem[] = []
-  readonly #rooms = { sealed: new Room(1), plain: new Room(WIDTH) }
+  readonly #hasher: Hasher
+  readonly #rooms: Rooms
   #files = 0
   #bytes = 0
   #resumed = 0
   #volumes = 0
 
-  constructor(options: RestoreOptions) {
+  constructor(options: RestoreOptions, hasher: Hasher) {
     this.#options = options
+    this.#hasher = hasher
+    this.#rooms = { sealed: new Room(1, hasher.object), plain: new Room(WIDTH), hasher }
     this.#state = new Uint8Array(options.plan.entries.length)
   }
 
@@ -224,10 +229,10 @@ class Work {
         this.#done(file, entry)
         return
       }
-      progress = { entry, hash: createHash("sha256"), next: 0, missing: entry.size }
+      progress = { entry, hash: this.#hasher.stream(), next: 0, missing: entry.size }
       this.#progress.set(file, progress)
     }
-    if (progress.hash !== null && progress.next === offset) progress.hash.update(bytes)
+    if (progress.hash !== null && progress.next === offset) await progress.hash.update(bytes)
     else progress.hash = null
     progress.next = offset + bytes.length
     progress.missing -= bytes.length
@@ -238,7 +243,7 @@ class Work {
   async #complete(file: number, { entry, hash: inOrderHash }: Progress): Promise<void> {
     const { target, signal } = this.#options
     this.#progress.delete(file)
-    const digest = inOrderHash === null ? await digestOf(target.read(entry, signal)) : inOrderHash.digest("hex")
+    const digest = await (inOrderHash?.digest() ?? digestOf(target.read(entry, signal)))
     if (digest === entry.sha256) {
       await target.commit(entry, signal)
       this.#done(file, entry)

@@ -4,13 +4,17 @@
 import { release } from "@backup-cloud/format"
 
 export class Room {
-  readonly #free: ArrayBuffer[] = []
+  readonly #free: ArrayBufferLike[]
   readonly #waiting: (() => void)[] = []
   #places: number
 
-  /** @param places how many objects it holds at once */
-  constructor(places: number) {
+  /**
+   * @param places how many objects it holds at once
+   * @param first memory to begin with
+   */
+  constructor(places: number, first?: ArrayBufferLike) {
     this.#places = places
+    this.#free = first === undefined ? [] : [first]
   }
 
   /** @param length bytes */
@@ -19,13 +23,13 @@ export class Room {
     this.#places--
     const room = this.#free.pop()
     if (room !== undefined && room.byteLength >= length) return Buffer.from(room, 0, length)
-    if (room !== undefined) release(room)
+    if (room instanceof ArrayBuffer) release(room)
     return Buffer.from(new ArrayBuffer(length))
   }
 
   /** @param bytes what was taken, or the beginning of it */
   give(bytes: Buffer): void {
-    this.#free.push(bytes.buffer as ArrayBuffer)
+    this.#free.push(bytes.buffer)
     this.#places++
     this.#waiting.shift()?.()
   }
