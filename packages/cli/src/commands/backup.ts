@@ -8,6 +8,7 @@ import { type Command, Option } from "commander"
 import type { SourceConfig } from "../config.ts"
 import { size } from "../io.ts"
 import { openSource } from "../kinds.ts"
+import { Metrics } from "../metrics.ts"
 import type { Register } from "../program.ts"
 import type { Session } from "../session.ts"
 
@@ -17,12 +18,29 @@ export function addBackupCommand(root: Command, register: Register): void {
     "backup [names...]",
     "back up; without names every source whose keys are here",
     async (session, names, options) => {
-      await backupAll(session, names, options["prove"] === "all")
+      const metrics = new Metrics()
+      try {
+        await backupAll(session, names, options["prove"] === "all", metrics)
+      } catch (error) {
+        // What went wrong with the backup counts for more than what does with its numbers.
+        await metrics.write(options["metrics"]).catch((second: unknown) => {
+          if (second instanceof BackupError) session.warn(escapeControl(second.message))
+        })
+        throw error
+      }
+      await metrics.write(options["metrics"])
     },
-  ).addOption(new Option("--prove <what>", "open every volume again before it is kept").choices(["all"]))
+  )
+    .addOption(new Option("--prove <what>", "open every volume again before it is kept").choices(["all"]))
+    .option("--metrics <file>", "where to put numbers for Prometheus' node_exporter, FILE.prom")
 }
 
-async function backupAll(session: Session, given: readonly string[], proveAll: boolean): Promise<void> {
+async function backupAll(
+  session: Session,
+  given: readonly string[],
+  proveAll: boolean,
+  metrics: Metrics,
+): Promise<void> {
   const trust = await session.trust({ strict: true })
   const names = given.length > 0 ? given : await sourcesHere(session, trust)
   if (names.length === 0) {
@@ -34,7 +52,16 @@ async function backupAll(session: Session, given: readonly string[], proveAll: b
   let first: BackupError | null = null
   for (const name of names) {
     try {
+      metrics.set("backup_success", name, 0)
+      const started = session.io.now().getTime()
       const result = await backupOne(session, trust, name, proveAll)
+      const ended = session.io.now().getTime()
+      metrics.set("backup_success", name, result.outcome === "complete" ? 1 : 0)
+      metrics.set("backup_end_timestamp_seconds", name, ended / 1000)
+      metrics.set("backup_duration_seconds", name, (ended - started) / 1000)
+      metrics.set("backup_entries", name, result.entries)
+      metrics.set("backup_bytes", name, result.bytes)
+      metrics.set("backup_stored_bytes", name, result.stored)
       if (result.outcome !== "complete") unfinished.push(`${name}: ${result.outcome}`)
     } catch (error) {
       // One source that fails does not keep the others from being backed up.

@@ -4,6 +4,7 @@ import { BackupError, escapeControl } from "@backup-cloud/format"
 import { gravest, verifyWhole } from "backup-cloud/parts"
 import type { Command } from "commander"
 import { size } from "../io.ts"
+import { Metrics } from "../metrics.ts"
 import { ageTrouble, ageWords } from "../overdue.ts"
 import type { Register } from "../program.ts"
 import type { Session } from "../session.ts"
@@ -12,9 +13,9 @@ export function addReportCommands(root: Command, register: Register): void {
   register(root, "runs [name]", "all runs, newest last", async (session, [name]) => {
     await listRuns(session, name)
   })
-  register(root, "status", "is all as it should be? exits 0 only then", async (session) => {
-    await status(session)
-  })
+  register(root, "status", "is all as it should be? exits 0 only then", async (session, _args, options) => {
+    await status(session, options["metrics"])
+  }).option("--metrics <file>", "where to put numbers for Prometheus' node_exporter, FILE.prom")
   register(root, "verify", "check every signature and every byte, without any key", async (session, _args, options) => {
     await verify(session, options["quick"] === true)
   }).option("--quick", "presence and length only")
@@ -47,7 +48,8 @@ async function listRuns(session: Session, name: string | undefined): Promise<voi
   }
 }
 
-async function status(session: Session): Promise<void> {
+async function status(session: Session, file: unknown): Promise<void> {
+  const metrics = new Metrics()
   const trust = await session.trust()
   const problems = trust.problems.map((problem) => `${problem.object}: ${problem.why}`)
   const now = session.io.now()
@@ -61,6 +63,20 @@ async function status(session: Session): Promise<void> {
     const milliseconds = last === undefined ? null : now.getTime() - last.arrived.getTime()
     const age = milliseconds === null ? "never" : `${ageWords(milliseconds)} ago`
     session.say(`${source.name.padEnd(20)} last ${last?.receipt.outcome ?? "run"}: ${age}, ${judged.runs.length} runs`)
+    metrics.set("runs", source.name, judged.runs.length)
+    if (last !== undefined) {
+      const { receipt, arrived } = last
+      metrics.set("last_success_timestamp_seconds", source.name, arrived.getTime() / 1000)
+      metrics.set("last_run_complete", source.name, receipt.outcome === "complete" ? 1 : 0)
+      metrics.set("entries", source.name, receipt.entries)
+      metrics.set("bytes", source.name, receipt.bytes)
+      const unread = receipt.errors.map((line) => Number(line.split(" ")[1]))
+      metrics.set(
+        "unread_entries",
+        source.name,
+        unread.reduce((sum, count) => sum + count, 0),
+      )
+    }
     session.event({
       event: "source",
       source: source.name,
@@ -70,6 +86,8 @@ async function status(session: Session): Promise<void> {
       runs: judged.runs.length,
     })
   }
+  metrics.set("problems", null, problems.length)
+  await metrics.write(file)
   if (problems.length > 0)
     throw new BackupError("open-risk", problems.join("\n"), { hint: "backup-cloud verify says more" })
   session.say("All is as it should be, as far as receipts tell; verify reads every byte.")

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict"
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { after, before, test } from "node:test"
+import { World } from "./world.ts"
+
+const world = new World()
+const data = world.file("data")
+const file = world.file("backup.prom")
+
+before(() => {
+  mkdirSync(data)
+  writeFileSync(`${data}/a`, "a".repeat(5000))
+  world.start(data)
+})
+after(() => {
+  world.end()
+})
+
+/** Number by name and label, as a collector reads the file. */
+function read(): Map<string, number> {
+  const lines = readFileSync(file, "utf8").split("\n")
+  const samples = lines.filter((line) => line !== "" && !line.startsWith("#"))
+  const found = new Map<string, number>()
+  for (const line of samples) {
+    const [, name = "", value = ""] = /^([a-z_]+(?:\{source="[^"]*"\})?) (\S+)$/.exec(line) ?? assert.fail(line)
+    assert.ok(lines.some((each) => each.startsWith(`# HELP ${name.replace(/\{.*/, "")} `)))
+    found.set(name, Number(value))
+  }
+  return found
+}
+
+test("a backup leaves its numbers, whole, and the next one replaces them", () => {
+  const began = Date.now() / 1000
+  world.ok("admin", "backup", "--metrics", file)
+  const first = read()
+  const of = (name: string): number => first.get(`backup_cloud_backup_${name}{source="docs"}`) ?? Number.NaN
+  assert.equal(of("success"), 1)
+  assert.equal(of("entries"), 2)
+  assert.equal(of("bytes"), 5000)
+  assert.ok(of("end_timestamp_seconds") >= began && of("end_timestamp_seconds") <= Date.now() / 1000)
+  assert.ok(of("duration_seconds") > 0 && of("stored_bytes") > 65_536)
+  writeFileSync(`${data}/b`, "b")
+  world.ok("admin", "backup", "--metrics", file)
+  assert.equal(read().get('backup_cloud_backup_entries{source="docs"}'), 3)
+  assert.deepEqual(
+    readdirSync(world.place).filter((name) => name.includes(".part")),
+    [],
+  )
+})
+
+test("status gives the age and the state of every source; a backup that fails says so", () => {
+  world.ok("admin", "status", "--metrics", file)
+  const good = read()
+  assert.equal(good.get("backup_cloud_problems"), 0)
+  assert.equal(good.get('backup_cloud_runs{source="docs"}'), 2)
+  assert.equal(good.get('backup_cloud_last_run_complete{source="docs"}'), 1)
+  assert.equal(good.get('backup_cloud_unread_entries{source="docs"}'), 0)
+  const at = good.get('backup_cloud_last_success_timestamp_seconds{source="docs"}') ?? 0
+  assert.ok(Math.abs(Date.now() / 1000 - at) < 600)
+
+  const [volume = ""] = world.objects("backup/docs").filter((name) => name.includes("receipt-"))
+  rmSync(`${world.archive}/${volume}`)
+  world.fails("admin", 40, "status", "--metrics", file)
+  assert.ok((read().get("backup_cloud_problems") ?? 0) > 0)
+
+  rmSync(data, { recursive: true })
+  assert.notEqual(world.as("admin", "backup", "--metrics", file).status, 0)
+  assert.equal(read().get('backup_cloud_backup_success{source="docs"}'), 0)
+})
+
+test("where the numbers cannot be written, that is said, and the file's folder is not made", () => {
+  mkdirSync(data)
+  const nowhere = world.file("nowhere/backup.prom")
+  const said = world.as("admin", "status", "--metrics", nowhere)
+  assert.equal(said.status, 2)
+  assert.match(said.stderr, /nowhere\/backup\.prom: the metrics cannot be written there/)
+  assert.ok(!existsSync(world.file("nowhere")))
+})
