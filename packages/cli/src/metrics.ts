@@ -5,7 +5,6 @@
 
 import { rename, rm, writeFile } from "node:fs/promises"
 import { BackupError } from "@backup-cloud/format"
-import { Gauge, Registry } from "prom-client"
 
 /** Of each number its name, less `backup_cloud_`, and what it is, with its unit. */
 const HELP = {
@@ -25,18 +24,26 @@ const HELP = {
 } as const
 
 export class Metrics {
-  readonly #registry = new Registry()
-  readonly #gauges = new Map<string, Gauge>()
+  readonly #values: { readonly name: keyof typeof HELP; readonly source: string | null; value: number }[] = []
 
   /** @param source the label; `null` for a number of the whole archive */
   set(name: keyof typeof HELP, source: string | null, value: number): void {
-    let gauge = this.#gauges.get(name)
-    if (gauge === undefined) {
-      const labelNames = source === null ? [] : ["source"]
-      gauge = new Gauge({ name: `backup_cloud_${name}`, help: HELP[name], labelNames, registers: [this.#registry] })
-      this.#gauges.set(name, gauge)
+    const known = this.#values.find((each) => each.name === name && each.source === source)
+    if (known === undefined) this.#values.push({ name, source, value })
+    else known.value = value
+  }
+
+  async #text(): Promise<string> {
+    // Most commands write no numbers, and need not wait for this.
+    const { Gauge, Registry } = await import("prom-client")
+    const registry = new Registry()
+    for (const name of new Set(this.#values.map((each) => each.name))) {
+      const values = this.#values.filter((each) => each.name === name)
+      const labelNames = values.some(({ source }) => source !== null) ? ["source"] : []
+      const gauge = new Gauge({ name: `backup_cloud_${name}`, help: HELP[name], labelNames, registers: [registry] })
+      for (const { source, value } of values) gauge.set(source === null ? {} : { source }, value)
     }
-    gauge.set(source === null ? {} : { source }, value)
+    return await registry.metrics()
   }
 
   /** Replaces `file`, mode 0644; does nothing unless it is a name. Throws `usage` if it cannot be made. */
@@ -44,7 +51,7 @@ export class Metrics {
     if (typeof file !== "string") return
     const part = `${file}.part`
     try {
-      await writeFile(part, await this.#registry.metrics(), { mode: 0o644 })
+      await writeFile(part, await this.#text(), { mode: 0o644 })
       await rename(part, file)
     } catch (cause) {
       await rm(part, { force: true })
