@@ -34,14 +34,18 @@ const sourceSchema = v.strictObject({
       to: v.optional(v.string()),
     }),
   ),
+  /** ARNs, with `*` for anything, of what the source backs up though its URL does not tell. */
+  covers: v.optional(v.array(v.string())),
   checkpoint_minutes: v.optional(v.pipe(v.number(), v.gtValue(0))),
 })
 const configSchema = v.strictObject({
   archive: v.optional(v.string()),
   home: v.optional(v.string()),
   sources: v.optional(v.record(v.pipe(v.string(), v.regex(patterns.name)), sourceSchema)),
+  /** By ARN, with `*` for anything: why no source is meant to back it up. */
+  left_out: v.optional(v.record(v.string(), v.string())),
 })
-type ConfigFile = v.InferOutput<typeof configSchema>
+export type ConfigFile = v.InferOutput<typeof configSchema>
 export type SourceConfig = v.InferOutput<typeof sourceSchema>
 
 export interface Config {
@@ -52,6 +56,7 @@ export interface Config {
   /** URL of the archive; `null` if nothing says it. */
   readonly archive: string | null
   readonly sources: Readonly<Record<string, SourceConfig>>
+  readonly left_out: Readonly<Record<string, string>>
 }
 
 /** Finds and reads the configuration. Throws `usage`, naming the file, for one that does not fit. */
@@ -76,10 +81,17 @@ export async function readConfig(globals: Globals, io: Io): Promise<Config> {
   }
   const home = chosenHome ?? content.home ?? standard
   const archive = globals.archive ?? env["BACKUP_CLOUD_ARCHIVE"] ?? content.archive ?? null
-  return { file, home: resolve(io.cwd, home), archive, sources: content.sources ?? {} }
+  return {
+    file,
+    home: resolve(io.cwd, home),
+    archive,
+    sources: content.sources ?? {},
+    left_out: content.left_out ?? {},
+  }
 }
 
-async function readYaml(file: string): Promise<ConfigFile | null> {
+/** What the file says; `null` if there is none. Throws `usage`, naming it, if it does not fit. */
+export async function readYaml(file: string): Promise<ConfigFile | null> {
   let text: string
   try {
     text = await readFile(file, "utf8")

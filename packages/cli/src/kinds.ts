@@ -84,6 +84,12 @@ export function placeOf(url: string, env: Io["env"]): Place {
 /** Whether a place is a PostgreSQL server. */
 export const isPostgres = (url: string): boolean => /^postgres(?:ql)?:/.test(url)
 
+/** The server of a URL that `checkedPlace` took, and whether all of its databases are meant. */
+export function postgresHost(url: string): { readonly host: string; readonly all: boolean } {
+  const { hostname, pathname, searchParams } = new URL(url)
+  return { host: searchParams.get("host") ?? decodeURIComponent(hostname), all: pathname.length <= 1 }
+}
+
 /** What `placeOf` gives, looked at by the package that it is for. Throws `usage`, also for a password in the URL. */
 export async function checkedPlace(url: string, env: Io["env"]): Promise<Place> {
   const place = placeOf(url, env)

@@ -4,6 +4,7 @@ import { Command } from "commander"
 import { addArchiveCommands } from "./commands/archive.ts"
 import { addBackupCommand } from "./commands/backup.ts"
 import { addContextCommands } from "./commands/context.ts"
+import { addCoverageCommand } from "./commands/coverage.ts"
 import { addDoctorCommand } from "./commands/doctor.ts"
 import { addKeyholderCommands } from "./commands/keyholder.ts"
 import { addHandedCommands } from "./commands/object.ts"
@@ -65,7 +66,8 @@ export function program(io: Io): Command {
   root.commandsGroup("To set up:")
   for (const add of [addArchiveCommands, addPeopleCommands, addSourceCommands, addPolicyCommands]) add(root, register)
   root.commandsGroup("To back up, and to see that all is well:")
-  for (const add of [addBackupCommand, addReportCommands, addScheduleCommand, addDoctorCommand]) add(root, register)
+  for (const add of [addBackupCommand, addReportCommands, addCoverageCommand, addScheduleCommand, addDoctorCommand])
+    add(root, register)
   root.commandsGroup("For scripts:")
   addContextCommands(root, register)
   root.commandsGroup("To bring data back:")

@@ -34,7 +34,7 @@ test("what is fenced otherwise is no command", () => {
     for (const [, kind = "", block = ""] of text(page).matchAll(/^```(.*)\n((?:.*\n)*?)```$/gm)) {
       if (/^(?:sh|ts)\b/.test(kind)) continue
       others++
-      assert.ok(["", "text"].includes(kind), `${page}: ${kind}`)
+      assert.ok(["", "text", "yaml"].includes(kind), `${page}: ${kind}`)
       assert.doesNotMatch(block, /^\s*(?:\$ )?(?:backup-cloud|npm|npx|node|gpg|sh|apt-get|curl|sudo) /m, page)
     }
   }
