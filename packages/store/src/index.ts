@@ -2,6 +2,7 @@
 
 export { type Body, bodyPieces, type Spool, spoolFault } from "./body.ts"
 export * from "./directory.ts"
+export * from "./kept.ts"
 export * from "./memory.ts"
 export * from "./names.ts"
 export type * from "./ports.ts"

@@ -63,7 +63,10 @@ export interface ArchiveWriter {
 }
 
 export interface ArchiveRemover {
-  /** Removes the current object (in a versioned store, every version that the lock lets go). Absent is no error. */
+  /**
+   * Removes the current object (in a versioned store, every version that the lock lets go). Absent is no error; an object
+   * that stays is a `KeptError`.
+   */
   remove(name: string, signal: AbortSignal): Promise<void>
 }
 

@@ -2,8 +2,9 @@
 // that were signed, and does not remove them: whoever reads may choose the version.
 
 import type * as Sdk from "@aws-sdk/client-s3"
-import { BackupError } from "@backup-cloud/format"
+import { BackupError, timeText } from "@backup-cloud/format"
 import { answerOf, awsFault } from "./aws-faults.ts"
+import { KeptError } from "./kept.ts"
 import type { ObjectVersion } from "./ports.ts"
 import type { Bucket } from "./s3.ts"
 
@@ -48,11 +49,12 @@ export async function versionsOf(bucket: Bucket, name: string, signal: AbortSign
 }
 
 /**
- * Deletes every version, oldest first, so that at no moment an older one stands in place of the newest. Throws `refused`
- * if the bucket's lock keeps any, after all others are gone.
+ * Deletes every version, oldest first, so that at no moment an older one stands in place of the newest. Throws a
+ * `KeptError` if the bucket's lock keeps any, after all others are gone.
  */
 export async function removeVersions(bucket: Bucket, name: string, signal: AbortSignal): Promise<void> {
   let kept: unknown
+  let until: Date | null = null
   let count = 0
   for (const { version } of (await removable(bucket, name, signal)).toReversed()) {
     signal.throwIfAborted()
@@ -65,17 +67,31 @@ export async function removeVersions(bucket: Bucket, name: string, signal: Abort
       if (status !== 403) throw awsFault(name, error, signal)
       kept = error
       count++
+      const ends = await retentionEnds(bucket, input, signal)
+      if (ends !== null && (until === null || ends > until)) until = ends
     }
   }
   if (count > 0) {
-    throw new BackupError(
-      "refused",
-      `${name}: the bucket keeps ${count} of its versions, by its lock or for want of a right`,
-      {
-        cause: kept,
-        hint: "wait until the retention ends, or use credentials that may delete versions",
-      },
-    )
+    const why = until === null ? "by its lock or for want of a right" : `by its lock until ${timeText(until)}`
+    throw new KeptError(`${name}: the bucket keeps ${count} of its versions, ${why}`, until, {
+      cause: kept,
+      hint: "wait until the retention ends, or use credentials that may delete versions",
+    })
+  }
+}
+
+/** When the lock lets a version go; `null` where there is none, or nobody says. */
+async function retentionEnds(
+  bucket: Bucket,
+  version: { readonly Bucket: string; readonly Key: string; readonly VersionId?: string },
+  signal: AbortSignal,
+): Promise<Date | null> {
+  try {
+    const command = new bucket.sdk.HeadObjectCommand(version)
+    return (await bucket.client.send(command, { abortSignal: signal })).ObjectLockRetainUntilDate ?? null
+  } catch {
+    signal.throwIfAborted()
+    return null
   }
 }
 

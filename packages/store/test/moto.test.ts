@@ -6,7 +6,7 @@ import {
   PutObjectLockConfigurationCommand,
   S3Client,
 } from "@aws-sdk/client-s3"
-import { type Store, s3Store } from "../src/index.ts"
+import { KeptError, type Store, s3Store } from "../src/index.ts"
 import { storeContract } from "./contract.ts"
 import { get, put, signal } from "./helpers.ts"
 import { anybody, type Moto, startMoto } from "./moto.ts"
@@ -47,7 +47,12 @@ test("moto: probe finds versions and the default retention, in days or years", a
 test("moto: what the lock keeps is not removed", async () => {
   const store = await open({ Mode: "COMPLIANCE", Days: 1 })
   await put(store, "a", "x")
-  await assert.rejects(store.remove("a", signal), { fault: "refused" })
+  await assert.rejects(store.remove("a", signal), (error) => {
+    assert.ok(error instanceof KeptError && error.fault === "refused")
+    const hours = (Number(error.until) - Date.now()) / 3_600_000
+    assert.ok(hours > 23 && hours <= 24, "the lock says until when")
+    return true
+  })
   assert.equal((await get(store, "a")).toString(), "x")
   const free = await open("none")
   await put(free, "a", "x")
