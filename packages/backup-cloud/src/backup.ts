@@ -7,7 +7,7 @@ import { type GpgHome, openGpgHome, type Signer } from "@backup-cloud/openpgp"
 import { gpgPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
 import { gpgSealer } from "@backup-cloud/openpgp/seal"
 import { importedGpgSigner } from "@backup-cloud/openpgp/sign"
-import { rememberRuns, type Trust } from "@backup-cloud/trust"
+import { checkExpiries, rememberRuns, type Trust } from "@backup-cloud/trust"
 import { forgetNoted, notedFiles } from "./handed.ts"
 import type { Machine } from "./machine.ts"
 import { lockSource, readNextKey, readSecrets, type SourceSecrets, takeNextKey, writeExtent } from "./secrets.ts"
@@ -143,6 +143,7 @@ function missing(name: string): never {
 async function remember(machine: Machine, trust: Trust, { name, onEvent }: BackupJob): Promise<void> {
   try {
     await rememberRuns(machine.memory, [await machine.runs(trust, name)])
+    checkExpiries(await machine.expiries(trust))
   } catch (error) {
     if (!isFault(error, "unavailable")) throw error
     onEvent({ event: "not-remembered", why: error.message })

@@ -18,10 +18,12 @@ import { gpgSigner } from "@backup-cloud/openpgp/sign"
 import { gpgVerifier } from "@backup-cloud/openpgp/verify"
 import { type Environment, openStore, retrying, type Store, standardWaits } from "@backup-cloud/store"
 import {
+  type Expiries,
   loadTrust,
   type Memory,
   memoryFile,
   newMemory,
+  readExpiries,
   readRuns,
   type SourceRuns,
   type Trust,
@@ -50,6 +52,7 @@ export class Machine implements AsyncDisposable {
   #gpgHome: Promise<GpgHome> | null = null
   #store: Promise<Store> | null = null
   #verifier: Promise<Verifier & AsyncDisposable> | null = null
+  readonly #expiries = new WeakMap<Trust, Promise<Expiries>>()
 
   constructor(surroundings: Surroundings) {
     this.surroundings = surroundings
@@ -166,7 +169,17 @@ export class Machine implements AsyncDisposable {
     })
   }
 
+  /** What was taken away on purpose; read once. A chain that was cut off is among its problems. */
+  async expiries(trust: Trust): Promise<Expiries> {
+    const read = async (): Promise<Expiries> =>
+      await readExpiries({ trust, reader: await this.store(), home: this.memory, signal: this.surroundings.signal })
+    const started = this.#expiries.get(trust) ?? read()
+    this.#expiries.set(trust, started)
+    return await started
+  }
+
   async runs(trust: Trust, source: string): Promise<SourceRuns> {
-    return await readRuns(trust, await this.store(), source, this.surroundings.signal)
+    const expiries = await this.expiries(trust)
+    return await readRuns(trust, await this.store(), source, this.surroundings.signal, { expiries })
   }
 }

@@ -1,7 +1,14 @@
 // A run by its name, as people write it: NAME@latest, NAME@<run id> or NAME@2026-11-20.
 
 import { BackupError, escapeControl } from "@backup-cloud/format"
-import { type JudgedRun, rememberRuns, type SourceRuns, selectRun, type Trust } from "@backup-cloud/trust"
+import {
+  checkExpiries,
+  type JudgedRun,
+  rememberRuns,
+  type SourceRuns,
+  selectRun,
+  type Trust,
+} from "@backup-cloud/trust"
 import type { Machine } from "./machine.ts"
 
 export interface ChosenRun {
@@ -13,7 +20,7 @@ export interface ChosenRun {
 
 /**
  * Finds a run, after its signatures were judged and compared with what this machine remembers. Throws `usage` for what is no
- * name of a run, `refused` for a run that failed, and as loading the trust and choosing do.
+ * name of a run, `refused` for a run that failed, `expired` for one that was taken away, and as loading the trust and choosing do.
  */
 export async function findRun(
   machine: Machine,
@@ -30,6 +37,7 @@ export async function findRun(
   const all = await machine.runs(trust, source)
   // Before choosing, so that a run that was taken away is an alarm and not merely unknown.
   await rememberRuns(machine.memory, [all])
+  checkExpiries(await machine.expiries(trust))
   const run = selectRun(all, which, options)
   if (run.receipt.outcome === "failed") {
     throw new BackupError(

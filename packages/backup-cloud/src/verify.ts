@@ -24,6 +24,7 @@ export async function verifyWhole(machine: Machine, trust: Trust, job: VerifyJob
     reader: await machine.store(),
     quick: job.quick ?? false,
     memory: machine.memory,
+    expiries: await machine.expiries(trust),
     unsigned: new Map([["RECOVER.txt", createHash("sha256").update(text).digest("hex")]]),
     signal: job.signal,
     width: WIDTH,

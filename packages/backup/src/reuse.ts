@@ -16,7 +16,7 @@ const AGEING = { from: 2 / 3, to: 0.95 }
 /** Whether anything of a run may be used at all. */
 export function mayUse(run: JudgedRun, policy: Policy, source: PolicySource, now: Date): boolean {
   const { receipt } = run
-  if (run.problems.length > 0) return false
+  if (run.problems.length > 0 || run.expired !== null) return false
   if (receipt.release !== policy.release || receipt.outcome === "failed") return false
   const recipients = new Set(receipt.recipients)
   const standing = new Map(policy.holders.map((holder) => [holder.fingerprint, holder.status]))

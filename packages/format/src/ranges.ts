@@ -38,3 +38,44 @@ export function isRanges(textForm: string): boolean {
 export function* rangeNumbers(textForm: string): Generator<number> {
   for (const [first, last] of parseRanges(textForm) ?? []) for (let n = first; n <= last; n++) yield n
 }
+
+/** The numbers that are in any of these ranges. */
+export function joinRanges(...all: readonly string[]): string {
+  const given = all.filter((ranges) => ranges !== "")
+  if (given.length < 2) return given[0] ?? ""
+  const spans = given.flatMap((ranges) => parseRanges(ranges) ?? []).sort(([a], [b]) => a - b)
+  const joined: [number, number][] = []
+  for (const [first, last] of spans) {
+    const before = joined.at(-1)
+    if (before === undefined || first > before[1] + 1) joined.push([first, last])
+    else before[1] = Math.max(before[1], last)
+  }
+  return spansText(joined)
+}
+
+/** The numbers of `ranges` that are not in `less`. */
+export function withoutRanges(ranges: string, less: string): string {
+  if (ranges === "" || less === "") return ranges
+  const holes = parseRanges(less) ?? []
+  const left: [number, number][] = []
+  let at = 0
+  for (const [first, last] of parseRanges(ranges) ?? []) {
+    while ((holes[at]?.[1] ?? Infinity) < first) at++
+    let next = first
+    for (let i = at; next <= last; i++) {
+      const [from, to] = holes[i] ?? [Infinity, Infinity]
+      if (from > next) left.push([next, Math.min(last, from - 1)])
+      next = Math.max(next, to + 1)
+    }
+  }
+  return spansText(left)
+}
+
+/** The numbers that both have. */
+export function commonRanges(a: string, b: string): string {
+  return withoutRanges(a, withoutRanges(a, b))
+}
+
+function spansText(spans: readonly (readonly [number, number])[]): string {
+  return spans.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(",")
+}

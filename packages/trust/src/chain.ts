@@ -71,8 +71,11 @@ async function readPolicy(input: ChainInput, number: number, before: Policy | nu
   }
 }
 
-/** The bytes under `name` with a signature that counts; `null` if there is no signature or none that does. */
-async function readSigned(input: ChainInput, name: string): Promise<Uint8Array | null> {
+/** The bytes under `name` with the administrator's signature that counts; `null` if there is none or none that does. */
+export async function readSigned(
+  input: Pick<ChainInput, "reader" | "verifier" | "administrator" | "problems" | "signal">,
+  name: string,
+): Promise<Uint8Array | null> {
   const { reader, verifier, administrator, problems, signal } = input
   const signatureName = `${name}.sig`
   let first: Problem[] = []

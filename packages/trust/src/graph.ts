@@ -1,7 +1,8 @@
 // The chain that receipts form through `previous`, and what they use of one another. Digests make a cycle impossible, so
 // whatever arrives in any order has one shape; the run ids play no part in it.
 
-import { names, rangeNumbers, type Use } from "@backup-cloud/format"
+import { commonRanges, names, type RunParts, rangeNumbers, type Use } from "@backup-cloud/format"
+import type { Expiries } from "./expiries.ts"
 import type { Commit } from "./judge.ts"
 import type { Problem } from "./problems.ts"
 import type { JudgedRun } from "./runs.ts"
@@ -16,7 +17,7 @@ function previousOf(run: JudgedRun): readonly { readonly run: string; readonly s
 
 /**
  * Adds to each run's problems what it refers to and what is not there as it says.
- * @param excused whether a run may lack something: because it is expired, or cannot be read just now
+ * @param excused whether a run may lack something, because it cannot be read just now
  */
 export function checkReferences(
   judged: ReadonlyMap<string, JudgedRun & { readonly problems: Problem[] }>,
@@ -55,6 +56,45 @@ export function checkReferences(
           note(names.runDirectory(run.source, use.run) + base, "is used by a later run, and no receipt lists it")
     }
   }
+}
+
+/**
+ * What does not go together with the expiry lists: a run that is kept and needs what a list takes away is told among its
+ * problems; that the receipts of an expired run are gone, which stay, is given.
+ * @param unread runs that cannot be read just now
+ */
+export function checkExpired(
+  source: string,
+  judged: ReadonlyMap<string, JudgedRun & { readonly problems: Problem[] }>,
+  expiries: Expiries,
+  unread: ReadonlySet<string>,
+): Problem[] {
+  const lost: Problem[] = []
+  for (const [run, { list, sums }] of expiries.of(source)) {
+    if (sums === "" || unread.has(run)) continue
+    if (judged.get(run)?.commits.some((commit) => commit.sums === sums) === true) continue
+    const object = names.runDirectory(source, run)
+    lost.push({ fault: "tampered", object, why: `has no valid receipts, which expiry list ${list} left there` })
+  }
+  for (const { run, receipt, problems } of judged.values()) {
+    if (expiries.find(source, run) !== null) continue
+    for (const use of receipt.uses) {
+      const found = expiries.find(source, use.run)
+      const [base] = found === null ? [] : takenOf(use, found.parts)
+      if (base === undefined) continue
+      const object = names.runDirectory(source, use.run) + base
+      const why = `is used by the run ${run}, which is kept, and expiry list ${found?.list ?? 0} takes it away`
+      problems.push({ fault: "tampered", object, why })
+    }
+  }
+  return lost
+}
+
+/** Base names of what a `uses` element needs and `parts` has. */
+function* takenOf(use: Use, parts: RunParts): Generator<string> {
+  for (const number of rangeNumbers(commonRanges(use.volumes, parts.volumes))) yield names.volume(number)
+  for (const number of rangeNumbers(commonRanges(use.catalogues, parts.catalogues))) yield names.catalogue(number)
+  if (parts.key) yield names.key
 }
 
 /** Base names of what a `uses` element needs of its run. */

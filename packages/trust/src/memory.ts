@@ -26,6 +26,8 @@ const memorySchema = v.strictObject({
     v.pipe(v.string(), v.regex(patterns.name)),
     v.array(v.strictObject({ run: v.pipe(v.string(), v.regex(patterns.run)), number: positive, sums: digest })),
   ),
+  /** The last expiry list seen, with the digest of its file; absent before the first. */
+  expiry: v.exactOptional(v.strictObject({ number: positive, sha256: digest })),
 })
 export type Memory = v.InferOutput<typeof memorySchema>
 export type RememberedHead = Memory["heads"][string][number]

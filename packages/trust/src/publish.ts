@@ -108,18 +108,20 @@ async function checkCosignatures(
   return counted
 }
 
-/** Creates `name`; that it is there with these very bytes already counts as done. */
-async function createSame(
+/** Creates `name`; that it is there with these very bytes already counts as done. Gives the digest. */
+export async function createSame(
   store: ArchiveReader & ArchiveWriter,
   name: string,
   bytes: Uint8Array,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string> {
+  const digest = sha256(bytes)
   try {
-    await store.create(name, [bytes], sha256(bytes), signal)
+    await store.create(name, [bytes], digest, signal)
   } catch (error) {
     if (!isFault(error, "conflict")) throw error
     const there = await readObject(store, name, signal)
-    if (there === null || sha256(there) !== sha256(bytes)) throw error
+    if (there === null || sha256(there) !== digest) throw error
   }
+  return digest
 }

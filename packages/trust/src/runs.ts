@@ -3,8 +3,9 @@
 // tried. What cannot be judged is listed as broken, never left out.
 
 import { inOrder, names, type ObjectRecord, parseRunPath, type Receipt } from "@backup-cloud/format"
-import type { ArchiveReader } from "@backup-cloud/store"
-import { chainOrder, checkReferences, headsOf } from "./graph.ts"
+import type { ArchiveReader, ObjectInfo } from "@backup-cloud/store"
+import { type Expiries, NO_EXPIRIES } from "./expiries.ts"
+import { chainOrder, checkExpired, checkReferences, headsOf } from "./graph.ts"
 import { type Commit, type CommitPlace, joinObjects, judgeCommit } from "./judge.ts"
 import { ObjectError, type Problem, problemOf, unreadRuns } from "./problems.ts"
 import { candidates, sha256 } from "./read.ts"
@@ -26,6 +27,8 @@ export interface JudgedRun {
   readonly sumsDigest: string
   /** When the store says the highest signature arrived. */
   readonly arrived: Date
+  /** Number of the first expiry list that names the run; `null` if none does. */
+  readonly expired: number | null
   /** What is wrong with this run or with what it refers to. */
   readonly problems: readonly Problem[]
 }
@@ -45,8 +48,10 @@ export interface SourceRuns {
 }
 
 export interface RunsOptions {
-  /** Whether an expiry list names the run, so that it may be absent. */
-  readonly expired?: (source: string, run: string) => boolean
+  /** What was taken away on purpose; nothing unless given. */
+  readonly expiries?: Expiries
+  /** Told of each object below the source's runs, in order of name, before anything is judged. */
+  readonly onObject?: (run: string, base: string, info: ObjectInfo) => void
   /** How many runs are judged at once. */
   readonly width?: number
 }
@@ -58,7 +63,8 @@ export async function readRuns(
   signal: AbortSignal,
   options: RunsOptions = {},
 ): Promise<SourceRuns> {
-  const directories = await listSigned(reader, source, signal)
+  const { expiries = NO_EXPIRIES } = options
+  const directories = await listSigned(reader, source, signal, options.onObject)
   const judged = new Map<string, MutableRun>()
   const broken: string[] = []
   const loose: Problem[] = []
@@ -84,7 +90,12 @@ export async function readRuns(
   }
 
   const unread = unreadRuns([...loose, ...[...judged.values()].flatMap((run) => run.problems)])
-  checkReferences(judged, (run) => unread.has(run) || options.expired?.(source, run) === true)
+  checkReferences(judged, (run) => unread.has(run))
+  loose.push(...checkExpired(source, judged, expiries, unread))
+  for (const [run, { list }] of expiries.of(source)) {
+    const found = judged.get(run)
+    if (found !== undefined) judged.set(run, { ...found, expired: list })
+  }
   const runs = chainOrder([...judged.values()])
   const unfinished = [...directories.values()]
     .filter((d) => d.arrived.size === 0 && !judged.has(d.run))
@@ -109,11 +120,17 @@ interface Directory {
   readonly arrived: ReadonlyMap<number, Date>
 }
 
-async function listSigned(reader: ArchiveReader, source: string, signal: AbortSignal): Promise<Map<string, Directory>> {
+async function listSigned(
+  reader: ArchiveReader,
+  source: string,
+  signal: AbortSignal,
+  onObject: RunsOptions["onObject"],
+): Promise<Map<string, Directory>> {
   const directories = new Map<string, { run: string; arrived: Map<number, Date> }>()
   for await (const info of reader.list(`backup/${source}/`, signal)) {
     const path = parseRunPath(info.name)
     if (path === null) continue
+    onObject?.(path.run, path.base, info)
     const directory = directories.get(path.run) ?? { run: path.run, arrived: new Map<number, Date>() }
     directories.set(path.run, directory)
     const digits = /^SHA256SUMS-([0-9]{4})\.sig$/.exec(path.base)?.[1]
@@ -186,7 +203,7 @@ function joined(source: string, run: string, commits: Commit[], arrived: Date, p
   try {
     const objects = joinObjects(commits)
     const { number, receipt, sums } = last
-    return { source, run, number, receipt, objects, commits, sumsDigest: sums, arrived, problems }
+    return { source, run, number, receipt, objects, commits, sumsDigest: sums, arrived, expired: null, problems }
   } catch (error) {
     problems.push(problemOf(error, names.runDirectory(source, run)))
     return null

@@ -14,12 +14,12 @@ import {
   parseRunPath,
 } from "@backup-cloud/format"
 import type { ArchiveReader, ObjectInfo } from "@backup-cloud/store"
-import { usedObjects } from "./graph.ts"
+import { type Expiries, NO_EXPIRIES, takenBy } from "./expiries.ts"
 import type { TrustMemory } from "./memory.ts"
 import { type Problem, problemOf } from "./problems.ts"
 import { hashObject, intactVersion } from "./read.ts"
 import { keepHeads } from "./rollback.ts"
-import { type JudgedRun, type RunsOptions, readRuns, type SourceRuns } from "./runs.ts"
+import { type JudgedRun, readRuns, type SourceRuns } from "./runs.ts"
 import type { Trust } from "./trust.ts"
 
 export type VerifyEvent =
@@ -44,7 +44,8 @@ export interface VerifyOptions {
   readonly signal: AbortSignal
   /** How many objects are read at once. */
   readonly width: number
-  readonly expired?: RunsOptions["expired"]
+  /** What was taken away on purpose, and may be absent; nothing unless given. Its problems are reported too. */
+  readonly expiries?: Expiries
   /** Digests (hex) by name of objects that no signature covers and that the program has a copy of: RECOVER.txt. */
   readonly unsigned?: ReadonlyMap<string, string>
 }
@@ -70,19 +71,19 @@ export async function verifyArchive(options: VerifyOptions): Promise<VerifyRepor
       onEvent({ event: "problem", ...problem })
     }
   }
-  note(...trust.problems, ...(await unsignedObjects(options)))
+  const { expiries = NO_EXPIRIES } = options
+  note(...trust.problems, ...expiries.problems, ...(await unsignedObjects(options)))
 
   const sources = new Map<string, SourceRuns>()
-  const settings = { width: options.width, ...(options.expired === undefined ? {} : { expired: options.expired }) }
   for (const source of knownSources(trust)) {
-    const runs = await readRuns(trust, reader, source, signal, settings)
+    const runs = await readRuns(trust, reader, source, signal, { width: options.width, expiries })
     sources.set(source, runs)
     note(...runs.problems, ...(await keepHeads(options.memory, [runs])))
     onEvent({ event: "source", source, runs: runs.runs.length, ...sizeOf(runs) })
     total.runs += runs.runs.length
   }
 
-  const book = openBook(sources, options.expired)
+  const book = openBook(sources, expiries)
   // What an earlier system left and the policy records is part of the archive.
   const recorded = new Map((trust.policy.handed ?? []).map(({ file, sha256 }) => [file, sha256]))
   const lookAt = async (info: ObjectInfo, inner: AbortSignal) => {
@@ -110,7 +111,7 @@ export async function verifyArchive(options: VerifyOptions): Promise<VerifyRepor
 }
 
 /** Every source that any policy named: one that was removed still has its runs. */
-function knownSources(trust: Trust): string[] {
+export function knownSources(trust: Trust): string[] {
   const all = [...trust.policies.values()].flatMap((policy) => policy.sources.map((source) => source.name))
   return [...new Set(all)].sort()
 }
@@ -131,7 +132,7 @@ interface Wanted {
 }
 
 /** What must be there, by source and run, crossed off as it is seen. */
-function openBook(sources: ReadonlyMap<string, SourceRuns>, expired: RunsOptions["expired"]) {
+function openBook(sources: ReadonlyMap<string, SourceRuns>, expiries: Expiries) {
   const runs = new Map<string, JudgedRun>()
   const seen = new Map<string, Set<string>>()
   for (const { runs: judged } of sources.values())
@@ -146,31 +147,14 @@ function openBook(sources: ReadonlyMap<string, SourceRuns>, expired: RunsOptions
       seen.set(directory, crossed)
     },
     *absent(): Generator<Wanted> {
-      const used = usedByKept(runs, expired)
-      for (const [directory, run] of runs) {
-        const gone = expired?.(run.source, run.run) === true
+      for (const [directory, run] of runs)
         for (const record of run.objects.values()) {
-          const object = directory + record.name
           if (seen.get(directory)?.has(record.name) === true) continue
-          if (!gone || used.has(object)) yield { object, record }
+          if (takenBy(expiries, run.source, run.run, record.name) !== null) continue
+          yield { object: directory + record.name, record }
         }
-      }
     },
   }
-}
-
-/** Of expired runs, the objects that runs which are kept still need. */
-function usedByKept(runs: ReadonlyMap<string, JudgedRun>, expired: RunsOptions["expired"]): Set<string> {
-  const used = new Set<string>()
-  if (expired === undefined) return used
-  for (const { source, run, receipt } of runs.values()) {
-    if (expired(source, run)) continue
-    for (const use of receipt.uses) {
-      if (!expired(source, use.run)) continue
-      for (const base of [names.key, ...usedObjects(use)]) used.add(names.runDirectory(source, use.run) + base)
-    }
-  }
-  return used
 }
 
 /** Looks at one listed object; `null` if all is well. */

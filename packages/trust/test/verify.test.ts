@@ -10,6 +10,7 @@ import {
   memoryInMemory,
   ObjectError,
   type Problem,
+  readExpiries,
   readRuns,
   rememberRuns,
   type TrustMemory,
@@ -30,6 +31,7 @@ import {
   someObjects,
   type TestArchive,
 } from "./archive.ts"
+import { goes, putList } from "./lists.ts"
 
 const [A, B, C] = [1, 2, 3].map((n) => `2026112${n}T080000Z-0000000${n}`) as [string, string, string]
 const at = (run: string, base: string): string => names.runDirectory("docs", run) + base
@@ -312,14 +314,15 @@ for (const [what, object, isHead] of [
   })
 
 test("what an expiry lists may be absent, but not what a kept run uses of it", async () => {
-  const { archive } = await memoryArchive()
-  const expired = (_: string, run: string): boolean => run === A
+  const { archive, first } = await memoryArchive()
   for (const base of [names.root(1), names.volume(1)]) await archive.store.remove(at(A, base), signal)
   const gone = [names.root(1), names.volume(1)].map((base) => `tampered ${at(A, base)}`)
   assert.deepEqual(found(await verify(archive)), gone)
-  assert.deepEqual(found(await verify(archive, { expired })), [`tampered ${at(A, names.volume(1))}`])
+  await putList(archive, [goes("docs", first, { key: false, volumes: "", catalogues: "" })])
+  const expiries = await readExpiries({ trust: await archive.load(), reader: archive.store, signal })
+  assert.deepEqual(found(await verify(archive, { expiries })), [`tampered ${at(A, names.volume(1))}`])
   await archive.replace(at(A, names.volume(1)), someObjects(A)[names.volume(1)]!)
-  assert.deepEqual(found(await verify(archive, { expired })), [])
+  assert.deepEqual(found(await verify(archive, { expiries })), [])
 })
 
 test("aborted work ends with the reason, not with a report", async () => {
