@@ -6,6 +6,8 @@ import { addBackupCommand } from "./commands/backup.ts"
 import { addContextCommands } from "./commands/context.ts"
 import { addCoverageCommand } from "./commands/coverage.ts"
 import { addDoctorCommand } from "./commands/doctor.ts"
+import { addExpireCommand } from "./commands/expire.ts"
+import { addKeepCommands } from "./commands/keep.ts"
 import { addKeyholderCommands } from "./commands/keyholder.ts"
 import { addHandedCommands } from "./commands/object.ts"
 import { addPeopleCommands } from "./commands/people.ts"
@@ -64,10 +66,12 @@ export function program(io: Io): Command {
     })
   }
   root.commandsGroup("To set up:")
-  for (const add of [addArchiveCommands, addPeopleCommands, addSourceCommands, addPolicyCommands]) add(root, register)
+  for (const add of [addArchiveCommands, addPeopleCommands, addSourceCommands, addPolicyCommands, addKeepCommands])
+    add(root, register)
   root.commandsGroup("To back up, and to see that all is well:")
   for (const add of [addBackupCommand, addReportCommands, addCoverageCommand, addScheduleCommand, addDoctorCommand])
     add(root, register)
+  addExpireCommand(root, register)
   root.commandsGroup("For scripts:")
   addContextCommands(root, register)
   root.commandsGroup("To bring data back:")

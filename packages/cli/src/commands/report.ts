@@ -31,8 +31,11 @@ async function listRuns(session: Session, name: string | undefined): Promise<voi
     for (const run of runs) {
       const { receipt } = run
       const about = `about ${size(receipt.bytes)}`
+      const expired = run.expired === null ? "" : `  EXPIRED: taken away by expiry list ${run.expired}`
       const faults = run.problems.length > 0 ? `  ${run.problems.length} problems: see verify` : ""
-      session.say(`${source.name}@${run.run}  ${receipt.outcome.padEnd(10)} ${receipt.finished}  ${about}${faults}`)
+      session.say(
+        `${source.name}@${run.run}  ${receipt.outcome.padEnd(10)} ${receipt.finished}  ${about}${expired}${faults}`,
+      )
       session.event({
         event: "run",
         source: source.name,
@@ -40,6 +43,7 @@ async function listRuns(session: Session, name: string | undefined): Promise<voi
         outcome: receipt.outcome,
         finished: receipt.finished,
         bytes: receipt.bytes,
+        expired: run.expired,
         problems: run.problems,
       })
     }
@@ -53,6 +57,9 @@ async function status(session: Session, file: unknown): Promise<void> {
   const trust = await session.trust()
   const problems = trust.problems.map((problem) => `${problem.object}: ${problem.why}`)
   const now = session.io.now()
+  const { problems: found } = await session.expiries(trust)
+  // A source may not look at the lists, and that is as it should be.
+  problems.push(...found.filter(({ fault }) => fault !== "refused").map((each) => `${each.object}: ${each.why}`))
   for (const source of trust.policy.sources) {
     if (source.keys.at(-1)?.accept_until !== "") continue
     const judged = await session.runs(trust, source.name)
