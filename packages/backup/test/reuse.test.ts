@@ -34,6 +34,7 @@ function earlier(daysOld: number, receipt: Partial<Receipt> = {}, n = 1): Judged
     receipt: full as Receipt,
     arrived: new Date(now.getTime() - daysOld * DAY),
     objects: new Map([[names.volume(1), { name: names.volume(1), length: 3, sha256: "" }]]),
+    expired: null,
     problems: [],
   } as unknown as JudgedRun
 }
@@ -51,6 +52,7 @@ test("a run is used only under the same rule, by the same holders, within the ho
     ["a recipient has leaked", earlier(1), { ...policy, holders: [holder(alice, "present"), holder(carol, "leaked")] }],
     ["at the horizon", earlier(90)],
     ["before fresh_after", earlier(1), policy, { ...source, fresh_after: "2026-11-02T00:00:00Z" }],
+    ["an expiry list names it", { ...earlier(1), expired: 1 }],
     ["something is wrong with it", { ...earlier(1), problems: [{ fault: "tampered", object: "x", why: "y" }] }],
   ]
   for (const [why, run, under = policy, of = source] of refused) assert.equal(mayUse(run, under, of, now), false, why)
