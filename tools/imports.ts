@@ -27,10 +27,11 @@ export const mayImport: Readonly<Record<string, readonly string[] | "all">> = {
   coverage: ["format"],
   retention: ["format", ...door("sign", "verify"), "store", "trust"],
   backup: ["format", ...door("seal", "sign", "verify", "open-passphrase"), "store", "trust"],
+  drill: ["format", "openpgp", "restore", "store", "trust"],
   restore: ["format", ...door("sign", "verify", "open-passphrase", "open-private"), "store", "trust"],
   keyholder: ["format", ...door(...doors), "trust"],
   "backup-cloud": [
-    ...["format", ...door(...doors), "openpgp/keygen", "store", "trust", "backup", "restore"],
+    ...["format", ...door(...doors), "openpgp/keygen", "store", "trust", "backup", "restore", "drill"],
     ...["recovery", "recovery/recover.sh", "recovery/RECOVER.txt"],
   ],
   cli: "all",

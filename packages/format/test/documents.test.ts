@@ -4,6 +4,7 @@ import fc from "fast-check"
 import {
   archiveCodec,
   type Codec,
+  drillCodec,
   objectLine,
   parseObjectLine,
   policyCodec,
@@ -11,6 +12,7 @@ import {
   releaseCodec,
   requestCodec,
 } from "../src/index.ts"
+import { drill } from "./drill-sample.ts"
 import * as sample from "./samples.ts"
 import { bytes, digest, earlier, fingerprint, refused, run, swap, text, time } from "./samples.ts"
 
@@ -27,6 +29,7 @@ const documents: [string, Codec<object>, object][] = [
   ["receipt", receiptCodec, sample.receipt],
   ["request", requestCodec, sample.request],
   ["release", releaseCodec, sample.release],
+  ["drill", drillCodec, drill],
 ]
 
 for (const [type, codec, value] of documents) {

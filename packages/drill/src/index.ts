@@ -1,0 +1,6 @@
+// Restores that are timed, compared and can fail, and what was learnt from them.
+
+export { type Comparer, type Comparison, compareTree, type Difference } from "./compare.ts"
+export * from "./drill.ts"
+export * from "./results.ts"
+export { openScratch, type Scratch } from "./scratch.ts"
