@@ -7,7 +7,7 @@ import { type GpgHome, openGpgHome, type Signer } from "@backup-cloud/openpgp"
 import { gpgPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
 import { gpgSealer } from "@backup-cloud/openpgp/seal"
 import { importedGpgSigner } from "@backup-cloud/openpgp/sign"
-import { checkExpiries, rememberRuns, type Trust } from "@backup-cloud/trust"
+import { checkExpiries, rememberRuns, type Trust, verifiersOf } from "@backup-cloud/trust"
 import { forgetNoted, notedFiles } from "./handed.ts"
 import type { Machine } from "./machine.ts"
 import { lockSource, readNextKey, readSecrets, type SourceSecrets, takeNextKey, writeExtent } from "./secrets.ts"
@@ -49,9 +49,10 @@ export async function backupSource(machine: Machine, trust: Trust, job: BackupJo
   await using held = new AsyncDisposableStack()
   held.use(await lockSource(machine, name, now()))
   const store = await machine.store()
-  const holders = policy.holders
-    .filter((holder) => holder.status === "present")
-    .map((holder) => trust.certificates.get(holder.sha256) ?? missing(holder.name))
+  const present = policy.holders.filter((holder) => holder.status === "present")
+  const holders = [...present, ...verifiersOf(policy, name)].map(
+    (recipient) => trust.certificates.get(recipient.sha256) ?? missing(recipient.name),
+  )
   const signing = held.use(await openGpgHome())
   const wanted = entry.keys.at(-1)?.fingerprint ?? ""
   const home = await machine.gpgHome()
@@ -135,7 +136,7 @@ async function signerOf(
 function missing(name: string): never {
   throw new BackupError(
     "refused",
-    `the certificate of the holder ${name} is not in the archive as the policy has it; nothing was backed up`,
+    `the certificate of ${name} is not in the archive as the policy has it; nothing was backed up`,
   )
 }
 

@@ -21,7 +21,7 @@ export interface BackupOptions {
   /** As the policy has it. */
   readonly entry: PolicySource
   readonly policy: Policy
-  /** Certificates of all present holders. */
+  /** Certificates of all present holders, and of the verifiers of this source. */
   readonly holders: readonly Certificate[]
   /** Judges the runs of this source that there are now. Asked at the start, and again where a run is full and another goes on. */
   readonly earlier: () => Promise<SourceRuns>

@@ -4,7 +4,7 @@
 
 import { BackupError, names, type Policy, type PolicySource, parseRunObject } from "@backup-cloud/format"
 import type { ArchiveReader } from "@backup-cloud/store"
-import type { JudgedRun } from "@backup-cloud/trust"
+import { type JudgedRun, verifiersOf } from "@backup-cloud/trust"
 import type { Place } from "./chunk-index.ts"
 
 /** Earlier runs that one run may use. */
@@ -21,6 +21,7 @@ export function mayUse(run: JudgedRun, policy: Policy, source: PolicySource, now
   const recipients = new Set(receipt.recipients)
   const standing = new Map(policy.holders.map((holder) => [holder.fingerprint, holder.status]))
   for (const [fingerprint, status] of standing) if (status === "present" && !recipients.has(fingerprint)) return false
+  for (const { fingerprint } of verifiersOf(policy, source.name)) if (!recipients.has(fingerprint)) return false
   for (const recipient of recipients) if (standing.get(recipient) === "leaked") return false
   if (source.fresh_after !== "" && receipt.started < source.fresh_after) return false
   return age(run, now, policy) < 1

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
 import { test } from "node:test"
-import { names, type Policy, type PolicySource, type Receipt } from "@backup-cloud/format"
+import { names, type Policy, type PolicySource, type Receipt, type VerifierEntry } from "@backup-cloud/format"
 import { memoryStore } from "@backup-cloud/store"
 import type { JudgedRun } from "@backup-cloud/trust"
 import { checkHorizon, MOST_RUNS, mayUse, Reuse } from "../src/reuse.ts"
@@ -13,6 +13,8 @@ const signal = new AbortController().signal
 
 const holder = (fingerprint: string, status: "present" | "retired" | "leaked") =>
   ({ fingerprint, status }) as Policy["holders"][number]
+const verifier = (fingerprint: string, of: string) =>
+  ({ fingerprint, status: "present", sources: [of] }) as unknown as VerifierEntry
 const policy = {
   release: "any",
   holders: [holder(alice, "present"), holder(carol, "retired")],
@@ -50,12 +52,17 @@ test("a run is used only under the same rule, by the same holders, within the ho
       { ...policy, holders: [...policy.holders, holder(bob, "present")] },
     ],
     ["a recipient has leaked", earlier(1), { ...policy, holders: [holder(alice, "present"), holder(carol, "leaked")] }],
+    ["a present verifier of the source is no recipient", earlier(1), { ...policy, verifiers: [verifier(bob, "docs")] }],
     ["at the horizon", earlier(90)],
     ["before fresh_after", earlier(1), policy, { ...source, fresh_after: "2026-11-02T00:00:00Z" }],
     ["an expiry list names it", { ...earlier(1), expired: 1 }],
     ["something is wrong with it", { ...earlier(1), problems: [{ fault: "tampered", object: "x", why: "y" }] }],
   ]
   for (const [why, run, under = policy, of = source] of refused) assert.equal(mayUse(run, under, of, now), false, why)
+  const sealed = earlier(1, { recipients: [alice, bob, carol] })
+  assert.equal(mayUse(sealed, { ...policy, verifiers: [verifier(bob, "docs")] }, source, now), true)
+  for (const other of [verifier(bob, "mail"), { ...verifier(bob, "docs"), status: "retired" as const }])
+    assert.equal(mayUse(earlier(1), { ...policy, verifiers: [other] }, source, now), true, other.status)
   assert.equal(mayUse(earlier(89.9), policy, source, now), true)
   assert.equal(mayUse(earlier(1), policy, { ...source, fresh_after: "2026-10-31T00:00:00Z" }, now), true)
 })

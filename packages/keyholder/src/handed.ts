@@ -47,7 +47,10 @@ export function checkHanded(
   const run = runs.get(request.run)
   if (run === undefined) throw refuse(`the request brings no receipts of run ${request.run}`)
   const record = find(run.last.handed)
-  const certificates = run.last.recipients.map((fingerprint) => {
+  // Runs are sealed to verifiers as well; files are not, which nobody restores without a holder.
+  const verifiers = policies.newest.verifiers ?? []
+  const isHolder = (recipient: string): boolean => !verifiers.some(({ fingerprint }) => fingerprint === recipient)
+  const certificates = run.last.recipients.filter(isHolder).map((fingerprint) => {
     const entry = policies.newest.holders.find((holder) => holder.fingerprint === fingerprint)
     const certificate = policies.trust.certificates.get(entry?.sha256 ?? "")
     if (certificate === undefined) throw refuse(`the policy has no certificate of the recipient ${fingerprint}`)

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
-import { type Handed, RECORDED, type ReleaseRequest, releaseCodec } from "@backup-cloud/format"
+import { type Handed, type Receipt, RECORDED, type ReleaseRequest, releaseCodec } from "@backup-cloud/format"
 import { leadingPkesks } from "@backup-cloud/openpgp"
 import { approve, describeReview, openLedger, reviewRequest } from "../src/index.ts"
 import { type Doors, openDoors } from "./doors.ts"
@@ -63,9 +63,14 @@ function sealed(file: string, to: readonly Person[] = ["anna", "bert"]): Sealed 
 const record = ({ file, sha256: digest, pkesk }: Handed): Handed => ({ file, sha256: digest, pkesk })
 
 /** A request for `file` with the evidence of the second run, whose receipt records `recorded`. */
-function ask(file: Sealed, recorded: readonly Sealed[], change: Partial<ReleaseRequest> = {}): Uint8Array {
+function ask(
+  file: Sealed,
+  recorded: readonly Sealed[],
+  change: Partial<ReleaseRequest> = {},
+  more: Partial<Receipt> = {},
+): Uint8Array {
   const handed = recorded.map(record).sort((a, b) => (a.sha256 < b.sha256 ? -1 : 1))
-  const receipt = makeReceipt(world, second, good.secondKey, { handed })
+  const receipt = makeReceipt(world, second, good.secondKey, { handed, ...more })
   const key = Buffer.from(file.pkesks).toString("base64")
   const evidence = [{ ...plain(makeEvidence(world, good.secondKey, [receipt])), key }]
   return send(world, makeRequest(world, good, { kind: "object", object: file.file, wants: [], evidence, ...change }))
@@ -151,6 +156,24 @@ test("nothing is released for key packets that no receipt records, however the r
   const none = { ...file, pkesks: new Uint8Array(0), pkesk: sha256("") }
   await refused(ask(none, [none]), /something else than key packets/)
   assert.ok(opens(file, await released(ask(file, [file]), file)).equals(PLAIN))
+})
+
+test("a file is sealed to holders alone, also where runs of its source are sealed to a verifier as well", async () => {
+  const { bytes, fingerprint } = world.who.stranger
+  const digest = sha256(bytes)
+  const since = "2026-01-01T00:00:00Z"
+  const verifier = {
+    ...{ name: "stranger", file: `stranger-${digest.slice(0, 16)}.asc`, sha256: digest, fingerprint },
+    ...{ status: "present" as const, since, sources: ["files"] },
+  }
+  const trust = makeTrust(world, [makePolicy(world, { verifiers: [verifier] })])
+  const recipients = [world.who.anna, world.who.bert, world.who.stranger].map((who) => who.fingerprint).sort()
+  const file = sealed("dump.sql.gpg")
+  const withVerifier = ask(file, [file], { trust }, { recipients })
+  assert.ok(opens(file, await released(withVerifier, file)).equals(PLAIN))
+  await refused(ask(file, [file], {}, { recipients }), /no certificate of the recipient/)
+  const wider = sealed("dump.sql.gpg", ["anna", "bert", "stranger"])
+  await refused(ask(wider, [wider], { trust }, { recipients }), /is sealed to [0-9A-F]{16}, which is nobody/)
 })
 
 test("a request for a sealed file is for nothing else, and one for a run names no file", async () => {

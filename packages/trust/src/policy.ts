@@ -5,12 +5,14 @@
 
 import {
   BackupError,
+  type DrillRule,
   escapeControl,
   FORMAT,
   type Handed,
   type Policy,
   policyCodec,
   type SourceKey,
+  type VerifierEntry,
 } from "@backup-cloud/format"
 import type { Certificate, CertificateInfo } from "@backup-cloud/openpgp"
 import { sha256 } from "./read.ts"
@@ -181,6 +183,48 @@ export function setRelease(release: Policy["release"], threshold: number): Chang
 
 export function setRules(rules: Policy["rules"]): Change {
   return (draft) => ({ ...draft, rules })
+}
+
+export interface NewVerifier extends Enrolment {
+  /** Names of the sources whose runs it opens without a release. */
+  readonly sources: readonly string[]
+}
+
+/** Makes a verifier `present`, for just these sources: a new one, or one that is known already. */
+export function enrolVerifier({ name, certificate, sources }: NewVerifier): Change {
+  return (draft) => {
+    usable(certificate, "verifier", true)
+    if (draft.release === "threshold")
+      throw refused(
+        "this archive is released by several holders, and a verifier would open runs alone",
+        "drill with releases",
+      )
+    const chosen = [...new Set(sources)].sort()
+    const known = { ...reference(name, certificate), status: "present" as const, since: draft.created, sources: chosen }
+    return { ...draft, verifiers: standing([...without(draft.verifiers ?? [], known.fingerprint), known]) }
+  }
+}
+
+/** New runs are no longer sealed to this verifier. */
+export function retireVerifier(fingerprint: string): Change {
+  return (draft) => ({
+    ...draft,
+    verifiers: restate(draft.verifiers ?? [], fingerprint, "retired", draft.created, "verifier"),
+  })
+}
+
+/** Verifiers that runs of the source are sealed to, besides the present holders. */
+export function verifiersOf({ verifiers = [] }: Policy, source: string): readonly VerifierEntry[] {
+  return verifiers.filter((verifier) => verifier.status === "present" && verifier.sources.includes(source))
+}
+
+/** How often a source is drilled and what its restores must keep to; `null` for no such rule. */
+export function setDrillRule(source: string, rule: Omit<DrillRule, "source"> | null): Change {
+  return ({ drills = [], ...draft }) => {
+    const others = drills.filter((each) => each.source !== source)
+    const rules = rule === null ? others : [...others, { source, ...rule }]
+    return rules.length === 0 ? draft : { ...draft, drills: rules.sort((a, b) => (a.source < b.source ? -1 : 1)) }
+  }
 }
 
 /** How many holders who were `present` in `before` must co-sign `after`; 0 if none need to. */

@@ -63,10 +63,10 @@ function roleRule(policy: Policy): string | null {
 }
 
 /** Nobody is operator and holder, not even with two keys: a retired holder still opens the runs of that time. */
-function nameRule({ holders, operators }: Policy): string | null {
+function nameRule({ holders, operators, verifiers = [] }: Policy): string | null {
   const both = operators.find((operator) => holders.some((holder) => holder.name === operator.name))
   if (both !== undefined) return `${both.name} is operator and holder: nobody may be both`
-  for (const list of [holders, operators]) {
+  for (const list of [holders, operators, verifiers]) {
     const present = list.filter((entry) => entry.status === "present").map((entry) => entry.name)
     const twice = present.find((name, i) => present.indexOf(name) !== i)
     if (twice !== undefined) return `${twice} would have two present keys: retire the old one in the same step`

@@ -8,6 +8,7 @@ import {
   createPolicy,
   enrolHolder,
   enrolOperator,
+  enrolVerifier,
   type FirstPolicy,
   leakHolder,
   needsCosign,
@@ -17,9 +18,12 @@ import {
   removeOperator,
   removeSource,
   retireHolder,
+  retireVerifier,
+  setDrillRule,
   setRelease,
   setRules,
   setSource,
+  verifiersOf,
 } from "../src/index.ts"
 
 // Policies look at what was read of a certificate, never into it, so these need no keys.
@@ -120,6 +124,46 @@ test("operators come and go", () => {
   )
   assert.throws(() => nextPolicy(three, DAY3, removeOperator(print("otto"))), { fault: "refused" })
   assert.throws(() => nextPolicy(three, DAY3, removeOperator(print("anna"))), { fault: "not-found" })
+})
+
+test("verifiers come, change their sources and go, co-signed each time", () => {
+  const two = nextPolicy(one, DAY2, addSource(docs))
+  const add = (sources: readonly string[]) => enrolVerifier({ ...who("vera"), sources })
+  const three = nextPolicy(two, DAY3, add(["docs"]))
+  assert.deepEqual(
+    verifiersOf(three, "docs").map((each) => each.name),
+    ["vera"],
+  )
+  assert.deepEqual(verifiersOf(three, "mail"), [])
+  assert.equal(needsCosign(two, three), 1)
+  const four = nextPolicy(three, DAY3, retireVerifier(print("vera")))
+  assert.deepEqual(verifiersOf(four, "docs"), [])
+  assert.equal(needsCosign(three, four), 1)
+  assert.equal(nextPolicy(four, DAY3, add(["docs"])).verifiers?.length, 1)
+  assert.throws(() => nextPolicy(two, DAY3, add(["mail"])), { fault: "refused", message: /mail/ })
+  assert.throws(() => nextPolicy(two, DAY3, add([])), { fault: "usage" })
+  assert.throws(() => nextPolicy(two, DAY3, retireVerifier(print("vera"))), { fault: "not-found" })
+  const several = nextPolicy(two, DAY3, setRelease("threshold", 2))
+  assert.throws(() => nextPolicy(several, DAY3, add(["docs"])), { fault: "refused", message: /several holders/ })
+  assert.throws(() => nextPolicy(three, DAY3, setRelease("threshold", 2)), { fault: "refused" })
+  for (const name of ["anna", "otto"])
+    assert.throws(() => nextPolicy(two, DAY3, enrolVerifier({ ...who(name), name: "v", sources: ["docs"] })), {
+      fault: "refused",
+    })
+  const twice = enrolVerifier({ ...who("walter"), name: "vera", sources: ["docs"] })
+  assert.throws(() => nextPolicy(three, DAY3, twice), { fault: "refused", message: /two present keys/ })
+})
+
+test("drills have a rule for each source, which no holder co-signs", () => {
+  const two = nextPolicy(one, DAY2, addSource(docs))
+  const rule = { every_days: 30, rto_minutes: 240, rpo_minutes: 0 }
+  const three = nextPolicy(two, DAY3, setDrillRule("docs", rule))
+  assert.deepEqual(three.drills, [{ source: "docs", ...rule }])
+  assert.equal(needsCosign(two, three), 0)
+  assert.deepEqual(nextPolicy(three, DAY3, setDrillRule("docs", { ...rule, every_days: 7 })).drills?.length, 1)
+  assert.equal("drills" in nextPolicy(three, DAY3, setDrillRule("docs", null)), false)
+  assert.throws(() => nextPolicy(two, DAY3, setDrillRule("docs", null)), { fault: "usage" })
+  assert.throws(() => nextPolicy(two, DAY3, setDrillRule("mail", rule)), { fault: "refused" })
 })
 
 const twoSources = nextPolicy(one, DAY2, addSource(docs))
