@@ -2,8 +2,8 @@
 
 export * from "./catalogue.ts"
 export * from "./documents.ts"
-export * from "./expiry.ts"
 export * from "./drill.ts"
+export * from "./expiry.ts"
 export * from "./faults.ts"
 export * from "./in-order.ts"
 export { type Codec } from "./json.ts"
