@@ -30,6 +30,7 @@ export const mayImport: Readonly<Record<string, readonly string[] | "all">> = {
   drill: ["format", "openpgp", "restore", "store", "trust"],
   restore: ["format", ...door("sign", "verify", "open-passphrase", "open-private"), "store", "trust"],
   keyholder: ["format", ...door(...doors), "trust"],
+  media: ["format", ...door("sign", "verify"), "store", "trust"],
   "backup-cloud": [
     ...["format", ...door(...doors), "openpgp/keygen", "store", "trust", "backup", "restore", "drill"],
     ...["recovery", "recovery/recover.sh", "recovery/RECOVER.txt"],

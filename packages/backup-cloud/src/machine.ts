@@ -16,12 +16,11 @@ import {
 import { exportCertificate } from "@backup-cloud/openpgp/keygen"
 import { gpgSigner } from "@backup-cloud/openpgp/sign"
 import { gpgVerifier } from "@backup-cloud/openpgp/verify"
-import { type Environment, openStore, retrying, type Store, standardWaits } from "@backup-cloud/store"
+import { type Environment, openStore, retrying, type Store, standardWaits, unionReader } from "@backup-cloud/store"
 import {
   type Expiries,
   loadTrust,
   type Memory,
-  memoryFile,
   newMemory,
   readExpiries,
   readRuns,
@@ -29,6 +28,7 @@ import {
   type Trust,
   type TrustMemory,
 } from "@backup-cloud/trust"
+import { machineMemory, pinMemory, pinnedOnly } from "./medium-memory.ts"
 
 export interface Surroundings {
   /** URL or path of the archive; `null` if nothing says it. */
@@ -45,6 +45,10 @@ export interface Surroundings {
   readonly random: (bytes: number) => Uint8Array
   /** Aborts at once. */
   readonly signal: AbortSignal
+  /** More copies of the archive to read from, by URL or path, such as the disks of a set. */
+  readonly copies?: readonly string[]
+  /** Called for an object that neither the archive nor a copy has; as for `unionReader`. */
+  readonly missing?: (name: string, signal: AbortSignal) => Promise<boolean>
 }
 
 export class Machine implements AsyncDisposable {
@@ -87,7 +91,15 @@ export class Machine implements AsyncDisposable {
   }
 
   async store(): Promise<Store> {
-    return await (this.#store ??= this.openStore(this.archiveUrl))
+    return await (this.#store ??= this.#openAll())
+  }
+
+  async #openAll(): Promise<Store> {
+    const { copies = [], missing } = this.surroundings
+    const archive = await this.openStore(this.archiveUrl)
+    if (copies.length === 0 && missing === undefined) return archive
+    const all = [archive, ...(await Promise.all(copies.map((copy) => this.openStore(copy))))]
+    return { ...archive, ...unionReader(all, missing ?? (async () => false)) }
   }
 
   /** A temporary GnuPG home, for everything that needs no private key of a person. */
@@ -109,7 +121,10 @@ export class Machine implements AsyncDisposable {
   }
 
   get memory(): TrustMemory {
-    return memoryFile(join(this.home, "trust.json"))
+    const { archive, cwd, copies } = this.surroundings
+    // Several copies together are further than each alone: what one of them lacks is no rollback of it.
+    if ((copies?.length ?? 0) > 0) return pinnedOnly(this.home)
+    return machineMemory(this.home, archive === null || /^[a-z0-9]+:/.test(archive) ? archive : resolve(cwd, archive))
   }
 
   /** What this machine remembers; throws `refused` if it trusts nobody yet. */
@@ -125,7 +140,7 @@ export class Machine implements AsyncDisposable {
   async pin(administrator: Certificate): Promise<void> {
     await mkdir(this.home, { recursive: true, mode: 0o700 })
     await writeFile(join(this.home, "administrator.asc"), administrator.bytes, { mode: 0o600 })
-    await this.memory.write(newMemory(administrator.fingerprint))
+    await pinMemory(this.home).write(newMemory(administrator.fingerprint))
   }
 
   /** The key of `candidates` that is in this person's keyring. Throws `usage` if none or several are. */

@@ -38,6 +38,7 @@ export interface Io {
 /** Options that every command takes. */
 export interface Globals {
   readonly archive?: string
+  readonly media?: readonly string[]
   readonly config?: string
   readonly home?: string
   readonly json?: boolean

@@ -9,6 +9,7 @@ import { addDoctorCommand } from "./commands/doctor.ts"
 import { addExpireCommand } from "./commands/expire.ts"
 import { addKeepCommands } from "./commands/keep.ts"
 import { addKeyholderCommands } from "./commands/keyholder.ts"
+import { addMediaCommands } from "./commands/media.ts"
 import { addHandedCommands } from "./commands/object.ts"
 import { addPeopleCommands } from "./commands/people.ts"
 import { addPolicyCommands } from "./commands/policy.ts"
@@ -19,6 +20,7 @@ import { addScheduleCommand } from "./commands/schedule.ts"
 import { addSourceCommands } from "./commands/source.ts"
 import { addSsmCommands } from "./commands/ssm.ts"
 import type { Io } from "./io.ts"
+import { collect } from "./options.ts"
 import { Session } from "./session.ts"
 
 /** What a command's action is given: the session, then its arguments. */
@@ -34,6 +36,7 @@ export function program(io: Io): Command {
     .description("Backups that the machine making them cannot read.")
     .version("0.1.0")
     .option("--archive <url>", "where the archive is: /path, s3://bucket/prefix, ssm:/base/path")
+    .option("--media <dir>", "another disk to read from, besides the archive; repeat", collect)
     .option("--config <file>", "this machine's backup-cloud.yaml")
     .option("--home <dir>", "this machine's secrets and memory")
     .option("--json", "one JSON object a line, the last one the result")
@@ -72,6 +75,7 @@ export function program(io: Io): Command {
   for (const add of [addBackupCommand, addReportCommands, addCoverageCommand, addScheduleCommand, addDoctorCommand])
     add(root, register)
   addExpireCommand(root, register)
+  addMediaCommands(root, register)
   root.commandsGroup("For scripts:")
   addContextCommands(root, register)
   root.commandsGroup("To bring data back:")

@@ -5,6 +5,7 @@ import { Machine } from "backup-cloud/parts"
 import { type Config, readConfig } from "./config.ts"
 import type { CliEvent, Globals, Io } from "./io.ts"
 import { plain } from "./io.ts"
+import { askForDisk, isMedium } from "./missing.ts"
 import { Progress } from "./progress.ts"
 
 export class Session extends Machine {
@@ -12,11 +13,14 @@ export class Session extends Machine {
   readonly globals: Globals
   readonly config: Config
 
-  private constructor(io: Io, globals: Globals, config: Config) {
+  private constructor(io: Io, globals: Globals, config: Config, offline: boolean) {
     const { archive, home, file } = config
+    const { media: copies = [] } = globals
+    const disks = { copies, missing: askForDisk(() => this, io) }
     super({
       ...{ archive, home, env: io.env, cwd: io.cwd, now: io.now, random: io.random, signal: io.signal },
       archiveHint: `give --archive URL, set BACKUP_CLOUD_ARCHIVE, or write "archive: URL" into ${file}`,
+      ...(offline || copies.length > 0 ? disks : {}),
     })
     this.io = io
     this.globals = globals
@@ -24,7 +28,8 @@ export class Session extends Machine {
   }
 
   static async open(io: Io, globals: Globals): Promise<Session> {
-    return new Session(io, globals, await readConfig(globals, io))
+    const config = await readConfig(globals, io)
+    return new Session(io, globals, config, await isMedium(config.archive, io.cwd))
   }
 
   /** A line of the result for people; nothing with `--json`. */

@@ -47,6 +47,13 @@ export interface SourceRuns {
   readonly problems: readonly Problem[]
 }
 
+/** A run as a listing shows it. */
+export interface ListedRun {
+  readonly run: string
+  /** When each of its signatures arrived, by number; empty where there is none. */
+  readonly arrived: ReadonlyMap<number, Date>
+}
+
 export interface RunsOptions {
   /** What was taken away on purpose; nothing unless given. */
   readonly expiries?: Expiries
@@ -63,12 +70,33 @@ export async function readRuns(
   signal: AbortSignal,
   options: RunsOptions = {},
 ): Promise<SourceRuns> {
+  return await judgeRuns(
+    trust,
+    reader,
+    source,
+    await listSigned(reader, source, signal, options.onObject),
+    signal,
+    options,
+  )
+}
+
+/**
+ * As `readRuns`, of the runs that a listing of the caller's own found, by run id. Runs that these name and that are not among
+ * them are looked for.
+ */
+export async function judgeRuns(
+  trust: Trust,
+  reader: ArchiveReader,
+  source: string,
+  directories: ReadonlyMap<string, ListedRun>,
+  signal: AbortSignal,
+  options: RunsOptions = {},
+): Promise<SourceRuns> {
   const { expiries = NO_EXPIRIES } = options
-  const directories = await listSigned(reader, source, signal, options.onObject)
   const judged = new Map<string, MutableRun>()
   const broken: string[] = []
   const loose: Problem[] = []
-  const work = async (directory: Directory, inner: AbortSignal) =>
+  const work = async (directory: ListedRun, inner: AbortSignal) =>
     judgeRun(trust, reader, source, directory, false, inner)
   for await (const [run, problems] of inOrder(signed(directories), options.width ?? 4, signal, work)) {
     if (run !== null) judged.set(run.run, run)
@@ -114,18 +142,12 @@ interface MutableRun extends JudgedRun {
   readonly problems: Problem[]
 }
 
-interface Directory {
-  readonly run: string
-  /** Of each signature, by its number. */
-  readonly arrived: ReadonlyMap<number, Date>
-}
-
 async function listSigned(
   reader: ArchiveReader,
   source: string,
   signal: AbortSignal,
   onObject: RunsOptions["onObject"],
-): Promise<Map<string, Directory>> {
+): Promise<Map<string, ListedRun>> {
   const directories = new Map<string, { run: string; arrived: Map<number, Date> }>()
   for await (const info of reader.list(`backup/${source}/`, signal)) {
     const path = parseRunPath(info.name)
@@ -139,7 +161,7 @@ async function listSigned(
   return directories
 }
 
-function* signed(directories: ReadonlyMap<string, Directory>): Generator<Directory> {
+function* signed(directories: ReadonlyMap<string, ListedRun>): Generator<ListedRun> {
   for (const directory of directories.values()) if (directory.arrived.size > 0) yield directory
 }
 
@@ -151,7 +173,7 @@ async function judgeRun(
   trust: Trust,
   reader: ArchiveReader,
   source: string,
-  directory: Directory,
+  directory: ListedRun,
   probe: boolean,
   signal: AbortSignal,
 ): Promise<[MutableRun | null, Problem[]]> {

@@ -1,0 +1,114 @@
+// What a sync does before it writes anything: reads the disk's memory, compares the archive with it, and plans.
+
+import { BackupError, names } from "@backup-cloud/format"
+import type { ArchiveReader, ArchiveWriter } from "@backup-cloud/store"
+import { type JudgedRun, type Problem, type Trust, usedObjects, worst } from "@backup-cloud/trust"
+import { type Examined, examine } from "./examine.ts"
+import type { Disk } from "./identity.ts"
+import { Inventory } from "./inventory.ts"
+import { type DiskMemory, type KnownRun, readMemory, runKey } from "./memory.ts"
+import { planSync, type SyncPlan, type SyncRun } from "./plan.ts"
+import { spaceOf } from "./space.ts"
+import { foldStatements, type Medium, readStatements, restores, type Statements } from "./statements.ts"
+import type { Expired } from "./tripwire.ts"
+
+/** Room for the statement and the disk's memory: so much, and a hundredth of the disk. */
+const SPARE = 1_048_576
+
+export interface PrepareOptions {
+  readonly trust: Trust
+  readonly reader: ArchiveReader & ArchiveWriter
+  readonly disk: Disk
+  readonly expired: Expired
+  readonly signal: AbortSignal
+}
+
+export interface PreparedSync extends PrepareOptions {
+  readonly memory: DiskMemory
+  readonly statements: Statements
+  readonly media: ReadonlyMap<string, Medium>
+  /** The living others of the set. */
+  readonly mates: readonly Medium[]
+  readonly examined: Examined
+  readonly inventory: Inventory
+  /** By `runKey`: what is to be on this disk and is not yet. */
+  readonly wanted: ReadonlyMap<string, SyncRun>
+  readonly plan: SyncPlan
+}
+
+/** Throws `alarm`, with all of them in its message, if the archive contradicts what the disk remembers; nothing was written then. */
+export async function prepareSync(options: PrepareOptions): Promise<PreparedSync> {
+  const { trust, reader, disk, expired, signal } = options
+  const memory = await readMemory(disk)
+  const statements = await readStatements(trust, [disk.store, reader], signal)
+  const media = foldStatements(statements)
+  const { medium, set } = disk.identity
+  const self = media.get(medium)
+  if (self?.gone === true)
+    throw new BackupError("refused", `${disk.path}: "${disk.identity.label}" was forgotten; nothing was done`, {
+      hint: "if it was found again, make its file system anew and prepare it as another disk",
+    })
+  const mates = [...media.values()].filter((each) => each.set === set && each.id !== medium && !each.gone)
+  const living = new Set(mates.map((mate) => mate.id))
+  const lacking = (run: KnownRun): boolean => {
+    if (run.holding === "alone" || expired(run.source, run.run)) return false
+    if (run.holding === "set" && self?.last.mates.every((mate) => living.has(mate)) === true) return false
+    return !covered(run)
+  }
+  const covered = (run: { readonly source: string; readonly run: string }): boolean =>
+    mates.some((mate) => {
+      const held = mate.runs.get(runKey(run))
+      return held !== undefined && restores(mate, held, media)
+    })
+
+  const examined = await examine({ trust, reader, disk, memory, expired, lacking, signal })
+  if (examined.alarms.length > 0) throw alarm(disk, examined.alarms)
+  const wanted = new Map<string, SyncRun>()
+  for (const [key, run] of examined.judged) {
+    const known = memory.runs.get(key)
+    if (expired(run.source, run.run) || covered(run)) continue
+    if (known === undefined || run.number > known.number || lacking(known)) wanted.set(key, syncRun(run, examined))
+  }
+  const inventory = new Inventory(memory, mates)
+  const { free, capacity } = await spaceOf(disk.path)
+  let receipts = 0
+  for (const [key, run] of examined.listed) if (!memory.runs.has(key)) receipts += run.receipts
+  const spare = SPARE + capacity / 100 + receipts
+  const plan = planSync(
+    [...wanted.values()],
+    (object) => inventory.here(object),
+    (object) => inventory.mates(object),
+    { free: Math.max(0, free - spare), capacity: capacity - spare },
+  )
+  return { ...options, memory, statements, media, mates, examined, inventory, wanted, plan }
+}
+
+function syncRun({ source, run, receipt, arrived, objects }: JudgedRun, { judged }: Examined): SyncRun {
+  const uses: SyncRun["uses"][number][] = []
+  let whole = true
+  for (const use of receipt.uses) {
+    const earlier = judged.get(runKey({ source, run: use.run }))
+    const keys = [...(earlier?.objects.keys() ?? [])].filter((base) => base === names.key || base.startsWith("share-"))
+    for (const base of [...keys, ...usedObjects(use)]) {
+      const object = earlier?.objects.get(base)
+      if (object === undefined) whole = false
+      else uses.push({ run: use.run, object })
+    }
+  }
+  return { source, run, outcome: receipt.outcome, arrived, objects: [...objects.values()], uses, whole }
+}
+
+const SHOWN = 20
+
+function alarm(disk: Disk, alarms: readonly Problem[]): BackupError {
+  const lines = alarms.slice(0, SHOWN).map(({ object, why }) => `${object}: ${why}`)
+  if (alarms.length > SHOWN) lines.push(`and ${alarms.length - SHOWN} more`)
+  const first = worst(alarms)
+  return new BackupError(
+    first?.fault ?? "alarm",
+    `the archive is not what "${disk.identity.label}" remembers; nothing was copied and the disk is as it was\n${lines.join("\n")}`,
+    {
+      hint: "unplug the disk now and keep it: it holds what it held. Then find out who changed the archive",
+    },
+  )
+}
