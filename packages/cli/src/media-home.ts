@@ -80,3 +80,10 @@ export function shownDisk({ id, last }: Medium, known: readonly MediumIdentity[]
   if (own === undefined) return `the disk ${id.slice(0, 8)} (place ${last.location})`
   return `"${escapeControl(own.label)}" (${escapeControl(own.location)})`
 }
+
+/** A place by its code: its name where this machine has seen a disk of it. */
+export async function placeOf(session: Session, code: string): Promise<string> {
+  const { archive } = (await session.trust()).archive
+  const known = (await knownDisks(session, archive)).find((each) => each.location_code === code)
+  return known === undefined ? code : escapeControl(known.location)
+}

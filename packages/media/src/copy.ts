@@ -2,6 +2,7 @@
 // then get their name. Where the archive's current object is not what was signed, a stored version that is takes its place.
 
 import { createHash } from "node:crypto"
+import { join } from "node:path"
 import { BackupError, isFault } from "@backup-cloud/format"
 import type { ArchiveReader, ReadOptions } from "@backup-cloud/store"
 import { intactVersion, ObjectError } from "@backup-cloud/trust"
@@ -17,6 +18,8 @@ export interface Wanted {
    * archive's own bytes count.
    */
   readonly signed: { readonly length: number | null; readonly sha256: string } | null
+  /** What lies on the disk under this name may be damaged: it is read, and replaced if it is. */
+  readonly suspect?: boolean
 }
 
 export interface Copied {
@@ -39,15 +42,13 @@ export async function copyObject(
   const { name, signed } = wanted
   // What has a name on the disk was read back before it got it.
   const there = await disk.store.stat(name, signal)
-  if (there !== null && (signed === null || signed.length === null || there.size === signed.length))
-    return { bytes: 0, through: null }
-  if (there !== null)
+  const fits = there !== null && (signed === null || signed.length === null || there.size === signed.length)
+  if (fits && (wanted.suspect !== true || (await isIntact(disk, wanted, signal)))) return { bytes: 0, through: null }
+  if (there !== null && wanted.suspect !== true)
     throw new BackupError(
       "tampered",
       `${disk.path}/${name}: has another length than was signed; it was left as it is`,
-      {
-        hint: "`backup-cloud media scrub` looks at the whole disk",
-      },
+      { hint: "`backup-cloud media scrub --record` notes what is damaged, and then a sync replaces it" },
     )
   const current = await attempt(reader, disk, wanted, {}, signal)
   if (typeof current !== "string") return current
@@ -62,7 +63,7 @@ export async function copyObject(
 async function attempt(
   reader: ArchiveReader,
   disk: Disk,
-  { name, signed }: Wanted,
+  { name, signed, suspect }: Wanted,
   options: ReadOptions,
   signal: AbortSignal,
 ): Promise<Copied | "absent" | "other"> {
@@ -98,12 +99,23 @@ async function attempt(
       `${disk.path}/${name}: the disk gave back other bytes than it was given; the object was not kept`,
       { hint: "use another disk, cable and port: this one cannot be relied upon" },
     )
-  try {
-    await disk.store.create(name, spool, sha256, signal)
-  } catch (error) {
-    throw onDiskFault(disk, name, error)
-  }
+  // Only now, when what takes its place is on the disk.
+  if (suspect === true) await disk.store.remove(name, signal)
+  await disk.store.create(name, spool, sha256, signal)
   return { bytes: length, through: back.through }
+}
+
+async function isIntact(disk: Disk, { name, signed }: Wanted, signal: AbortSignal): Promise<boolean> {
+  if (signed === null) return true
+  const buffer = idle.pop() ?? pageAligned()
+  try {
+    return (await readBack(join(disk.path, name), buffer, signal)).sha256 === signed.sha256
+  } catch {
+    signal.throwIfAborted()
+    return false
+  } finally {
+    idle.push(buffer)
+  }
 }
 
 async function versionOf(reader: ArchiveReader, { name, signed }: Wanted, signal: AbortSignal): Promise<string | null> {
@@ -123,10 +135,4 @@ async function written<T>(disk: Disk, name: string, work: Promise<T>): Promise<T
   } catch (error) {
     throw diskFault(`${disk.path}/${name}`, error)
   }
-}
-
-/** The store names objects, and here it matters which of two stores failed. */
-function onDiskFault(disk: Disk, name: string, error: unknown): unknown {
-  const { cause } = error instanceof BackupError ? error : { cause: undefined }
-  return cause instanceof Error && "code" in cause ? diskFault(`${disk.path}/${name}`, cause) : error
 }

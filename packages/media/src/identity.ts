@@ -3,10 +3,11 @@
 
 import { readdir } from "node:fs/promises"
 import { BackupError, FORMAT, identityCodec, MEDIUM, type MediumIdentity, timeText } from "@backup-cloud/format"
-import { directoryStore, type Store } from "@backup-cloud/store"
+import type { Store } from "@backup-cloud/store"
 import { readObject, type Trust } from "@backup-cloud/trust"
 import { sha256 } from "./bytes.ts"
 import { diskFault } from "./disk-faults.ts"
+import { diskStore } from "./disk-store.ts"
 
 /** A disk that is there. */
 export interface Disk {
@@ -34,7 +35,7 @@ const NOBODYS = ["lost+found", ".incoming"]
 
 /** The identity at `path`; `null` if what is there is no medium. Throws `tampered` for one that cannot be read. */
 export async function readIdentity(path: string, signal: AbortSignal): Promise<MediumIdentity | null> {
-  const bytes = await readObject(directoryStore(path), MEDIUM, signal)
+  const bytes = await readObject(diskStore(path), MEDIUM, signal)
   return bytes === null ? null : identityCodec.decode(bytes, `${path}/${MEDIUM}`)
 }
 
@@ -51,7 +52,7 @@ export async function openDisk(path: string, archive: string, signal: AbortSigna
       `${path}: is "${identity.label}" of the archive ${identity.archive}, not of ${archive}; nothing was done`,
       { hint: "plug in another disk, or name its archive with --archive" },
     )
-  return { path, store: directoryStore(path), identity }
+  return { path, store: diskStore(path), identity }
 }
 
 /**
@@ -88,7 +89,7 @@ export async function markDisk(
     custodian_code: known.find((each) => each.custodian === custodian)?.custodian_code ?? hex(random(4)),
   }
   const bytes = identityCodec.encode(identity)
-  const store = directoryStore(path)
+  const store = diskStore(path)
   await store.create(MEDIUM, [bytes], sha256(bytes), signal)
   return { path, store, identity }
 }

@@ -53,17 +53,27 @@ export class Inventory {
   }
 
   add(object: Named): void {
-    const key = runKey(object)
-    const known = this.#memory.runs.get(key)
-    let held = this.#held.get(key)
-    if (held === undefined) {
-      const numbers = (ranges: string): Set<number> => new Set(rangeNumbers(ranges))
-      held = { volumes: numbers(known?.volumes ?? ""), catalogues: numbers(known?.catalogues ?? ""), small: new Set() }
-      this.#held.set(key, held)
-    }
+    const held = this.#open(runKey(object))
     const { kind, number } = numbered(object.name)
     if (kind === null) held.small.add(object.name)
     else held[kind].add(number)
+  }
+
+  drop(object: Named): void {
+    const held = this.#open(runKey(object))
+    const { kind, number } = numbered(object.name)
+    if (kind === null) held.small.delete(object.name)
+    else held[kind].delete(number)
+  }
+
+  #open(key: string): Held {
+    const there = this.#held.get(key)
+    if (there !== undefined) return there
+    const known = this.#memory.runs.get(key)
+    const numbers = (ranges = ""): Set<number> => new Set(rangeNumbers(ranges))
+    const held = { volumes: numbers(known?.volumes), catalogues: numbers(known?.catalogues), small: new Set<string>() }
+    this.#held.set(key, held)
+    return held
   }
 
   /** Ranges of what lies here. */

@@ -31,6 +31,8 @@ export interface PreparedSync extends PrepareOptions {
   readonly mates: readonly Medium[]
   readonly examined: Examined
   readonly inventory: Inventory
+  /** By `runKey`: runs of which a scrub found something damaged. */
+  readonly mending: ReadonlySet<string>
   /** By `runKey`: what is to be on this disk and is not yet. */
   readonly wanted: ReadonlyMap<string, SyncRun>
   readonly plan: SyncPlan
@@ -48,6 +50,7 @@ export async function prepareSync(options: PrepareOptions): Promise<PreparedSync
     throw new BackupError("refused", `${disk.path}: "${disk.identity.label}" was forgotten; nothing was done`, {
       hint: "if it was found again, make its file system anew and prepare it as another disk",
     })
+  const mending = damagedSince(self, memory)
   const mates = [...media.values()].filter((each) => each.set === set && each.id !== medium && !each.gone)
   const living = new Set(mates.map((mate) => mate.id))
   const lacking = (run: KnownRun): boolean => {
@@ -74,13 +77,28 @@ export async function prepareSync(options: PrepareOptions): Promise<PreparedSync
   let receipts = 0
   for (const [key, run] of examined.listed) if (!memory.runs.has(key)) receipts += run.receipts
   const spare = SPARE + capacity / 100 + receipts
+  // Recovery data takes its share of every run, and some for its own names and headers.
+  const share = 1 + (disk.identity.parity * 1.1) / 100
   const plan = planSync(
     [...wanted.values()],
     (object) => inventory.here(object),
     (object) => inventory.mates(object),
-    { free: Math.max(0, free - spare), capacity: capacity - spare },
+    { free: Math.max(0, free - spare) / share, capacity: (capacity - spare) / share },
   )
-  return { ...options, memory, statements, media, mates, examined, inventory, wanted, plan }
+  return { ...options, memory, statements, media, mates, examined, inventory, mending, wanted, plan }
+}
+
+/** What a scrub stated, in place of what the disk remembers: it could not note it, since it was read-only then. */
+function damagedSince(self: Medium | undefined, memory: DiskMemory): Set<string> {
+  const damaged = new Set<string>()
+  if (self?.last.action !== "scrub") return damaged
+  for (const [key, { holding, volumes, catalogues }] of self.runs) {
+    const known = memory.runs.get(key)
+    if (known === undefined || known.holding === holding) continue
+    memory.runs.set(key, { ...known, holding, volumes, catalogues })
+    damaged.add(key)
+  }
+  return damaged
 }
 
 function syncRun({ source, run, receipt, arrived, objects }: JudgedRun, { judged }: Examined): SyncRun {

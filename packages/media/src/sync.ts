@@ -19,6 +19,7 @@ import {
 import { copyBase, copySigned, highestOf } from "./base.ts"
 import { copyObject } from "./copy.ts"
 import { type KnownRun, note, runKey, writeMemory } from "./memory.ts"
+import { expectPar2, makeParity } from "./parity.ts"
 import type { PlannedObject, SyncRun, SyncStep } from "./plan.ts"
 import type { PreparedSync } from "./prepare.ts"
 import type { Through } from "./read-back.ts"
@@ -39,8 +40,6 @@ export interface SyncOptions {
   readonly now: () => Date
   /** Id of the statement, of the form of a run id. */
   readonly statement: string
-  /** Called when a run restores from the disk, or from its set: for recovery data. */
-  readonly onRun: (run: { readonly source: string; readonly run: string }) => Promise<void>
   readonly onEvent: (event: SyncEvent) => void
   readonly signal: AbortSignal
 }
@@ -66,20 +65,14 @@ export async function sync(prepared: PreparedSync, options: SyncOptions): Promis
     }
   }
   tell(...examined.problems, ...prepared.statements.problems)
+  if (disk.identity.parity > 0) await expectPar2(signal)
   // Whole first, so that what is noted from now on follows it.
   await writeMemory(disk, memory)
   await copyBase(reader, disk, signal)
   tell(...(await copySigned(trust, reader, disk, signal)))
   const work = new Copying(prepared, options, tell)
-  const started = new Set<string>()
-  for (const step of plan.steps) {
-    await work.step(step)
-    if (started.has(step.source)) continue
-    started.add(step.source)
-    await work.receipts(step.source)
-  }
-  for (const source of new Set([...examined.judged.values()].map((run) => run.source)))
-    if (!started.has(source)) await work.receipts(source)
+  for (const step of plan.steps) await work.step(step)
+  for (const source of new Set([...examined.judged.values()].map((run) => run.source))) await work.receipts(source)
   await work.settle()
   memory.policy = { number: trust.policy.number, sha256: trust.policyDigest }
   await writeMemory(disk, memory)
@@ -96,6 +89,8 @@ class Copying {
   readonly #prepared: PreparedSync
   readonly #options: SyncOptions
   readonly #tell: (problem: Problem) => void
+  /** Sources whose receipts are there. */
+  readonly #receipts = new Set<string>()
 
   constructor(prepared: PreparedSync, options: SyncOptions, tell: (problem: Problem) => void) {
     this.#prepared = prepared
@@ -105,19 +100,22 @@ class Copying {
 
   /** What the archive lacks is told, and the run then counts as far as it is there. */
   async step({ source, run, objects }: SyncStep): Promise<void> {
-    const { inventory, wanted, memory, disk } = this.#prepared
+    const { inventory, wanted, memory, disk, mending } = this.#prepared
     const { signal } = this.#options
     const touched = new Map<string, { source: string; run: string }>([[runKey({ source, run }), { source, run }]])
     const copy = async (object: PlannedObject, inner: AbortSignal): Promise<PlannedObject | null> => {
       const { length, sha256 } = object
       const name = names.runDirectory(object.source, object.run) + object.name
-      return (await this.#copy(name, { length, sha256 }, inner)) ? object : null
+      const suspect = mending.has(runKey(object))
+      return (await this.#copy(name, { length, sha256 }, inner, suspect)) ? object : null
     }
     for await (const object of inOrder(objects, WIDTH, signal, copy)) {
       if (object === null) continue
       inventory.add(object)
       touched.set(runKey(object), object)
     }
+    // A run is noted when its signature is there too.
+    await this.receipts(source)
     const noted: KnownRun[] = []
     for (const [key, each] of touched) {
       const known = this.#known(key, each, wanted.get(key))
@@ -127,13 +125,16 @@ class Copying {
     }
     await note(disk, noted)
     const holding = memory.runs.get(runKey({ source, run }))?.holding ?? "none"
-    if (holding === "alone" || holding === "set") await this.#options.onRun({ source, run })
+    const number = memory.runs.get(runKey({ source, run }))?.number ?? 0
+    if (disk.identity.parity > 0 && objects.length > 0) await makeParity(disk, { source, run }, number, signal)
     this.#options.onEvent({ event: "run", source, run, holding })
   }
 
-  /** Receipts, sums and signatures of all runs of a source that are new to the disk, along the chain. */
+  /** Receipts, sums and signatures of all runs of a source that are new to the disk, along the chain; once. */
   async receipts(source: string): Promise<void> {
     const { examined, memory, wanted, disk } = this.#prepared
+    if (this.#receipts.has(source)) return
+    this.#receipts.add(source)
     const noted: KnownRun[] = []
     for (const [key, run] of examined.judged) {
       if (run.source !== source || !(await this.#commits(run))) continue
@@ -171,10 +172,15 @@ class Copying {
     return true
   }
 
-  async #copy(name: string, signed: { length: number | null; sha256: string }, signal: AbortSignal): Promise<boolean> {
+  async #copy(
+    name: string,
+    signed: { length: number | null; sha256: string },
+    signal: AbortSignal,
+    suspect = false,
+  ): Promise<boolean> {
     const { reader, disk } = this.#prepared
     try {
-      const { bytes, through } = await copyObject(reader, disk, { name, signed }, signal)
+      const { bytes, through } = await copyObject(reader, disk, { name, signed, suspect }, signal)
       if (through !== null) {
         this.objects++
         this.bytes += bytes

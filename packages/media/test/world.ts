@@ -78,7 +78,7 @@ export async function mediaWorld(): Promise<MediaWorld> {
     },
     async sync(disk, expired) {
       const prepared = await prepare(disk, expired)
-      const options = { signer, now, statement: statement(), onRun: async () => undefined, onEvent: () => undefined }
+      const options = { signer, now, statement: statement(), onEvent: () => undefined }
       return { ...(await sync(prepared, { ...options, signal })), prepared }
     },
   }

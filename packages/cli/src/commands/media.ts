@@ -8,6 +8,8 @@ import { size } from "../io.ts"
 import { diskAt, diskNamed, knownDisks, rememberDisk, statementId } from "../media-home.ts"
 import type { Register } from "../program.ts"
 import type { Session } from "../session.ts"
+import { addMediaReportCommands } from "./media-report.ts"
+import { addScrubCommand } from "./media-scrub.ts"
 
 type Options = Readonly<Record<string, unknown>>
 
@@ -37,6 +39,8 @@ export function addMediaCommands(root: Command, register: Register): void {
   )
     .option("--dry-run", "only say what would be copied")
     .option("--key <fingerprint>", "your operator's key")
+  addScrubCommand(media, register)
+  addMediaReportCommands(media, register)
 }
 
 async function init(session: Session, given: string, options: Options): Promise<void> {
@@ -88,7 +92,6 @@ async function syncDisk(session: Session, given: string, options: Options): Prom
   const done = { bytes: 0, items: 0 }
   const result = await sync(prepared, {
     ...{ signer, now: io.now, statement: statementId(session) },
-    onRun: async () => undefined,
     onEvent(event) {
       session.event({ ...event })
       if (event.event === "object") {
