@@ -110,3 +110,93 @@ test("a run that vanished is an alarm: nothing is copied and the disk is as it w
   putBack()
   world.ok("oscar", "media", "sync", two.path)
 })
+
+test("status and plan: what is on how many disks, what the rules ask, what is to be plugged in next", () => {
+  const rules = ["media", "rules", "--copies", "3", "--locations", "3", "--offline", "2", "--max-age", "35d"]
+  assert.match(world.fails("oscar", exitCode.refused, ...rules), /no usable private key/)
+  world.ok("admin", ...rules)
+  assert.match(world.ok("oscar", "media", "status"), /"Disk A" \(bank vault\) {2}1 runs, lacks 1, .*\n.*"Disk B"/)
+  const planned = world.ok("oscar", "media", "plan")
+  assert.match(planned, /Plug in next: "Disk A" \(bank vault\), which lacks 1 runs\./)
+  assert.match(planned, /Without "Disk B" \(home safe\): 1 runs would be on no disk\./)
+  assert.match(planned, /Without the place home safe: 1 runs/)
+  assert.match(planned, /Without the archive: 0 runs/)
+  world.ok("oscar", "media", "sync", one.path)
+  assert.match(world.ok("oscar", "media", "status"), /2 runs in the archive, 0 of them on no disk/)
+  assert.match(world.ok("oscar", "media", "plan"), /Every disk is up to date/)
+  // Somebody else has no names for places: only codes are in the archive.
+  world.ok("bob", "trust", world.archive, world.fingerprints.get("admin") ?? "", "--yes")
+  assert.match(world.ok("bob", "media", "status"), /the disk [0-9a-f]{8} \(place [0-9a-f]{8}\)/)
+})
+
+test("scrub: from a read-only mount only, without any key; what rotted is listed, repaired elsewhere and restored", () => {
+  const rotten = disk("ext4", 64)
+  world.ok("oscar", "media", "init", rotten.path, "--label", "Disk R", "--location", "desk", "--parity", "40")
+  world.ok("oscar", "media", "sync", rotten.path)
+  assert.match(world.fails("bob", exitCode.refused, "media", "scrub", rotten.path), /mount -o remount,ro/)
+  assert.match(world.ok("bob", "media", "scrub", rotten.path, "--writable"), /all as signed/)
+  const [, run = ""] = world.runs()
+  const object = `backup/docs/${run}/volume-00000001.tar.zst.gpg`
+  const file = join(rotten.path, object)
+  const bytes = readFileSync(file)
+  bytes[5_000] = (bytes[5_000] ?? 0) ^ 1
+  writeFileSync(file, bytes)
+  rotten.unmount()
+  rotten.mount("ro")
+  const mended = world.file("mended")
+  const said = world.fails("bob", exitCode.tampered, "media", "scrub", rotten.path, "--repair-to", mended)
+  assert.match(
+    said,
+    new RegExp(`TAMPERED {2}${object}: has other bytes than were signed\nREPAIRED {2}\\S+/${object}\n`),
+  )
+  const release = world.file("rotten.release")
+  const [request, from] = [world.file("rotten.request"), ["--archive", rotten.path]]
+  world.ok("oscar", "request", "docs@latest", "--reason", "a test", "--out", request, ...from)
+  world.ok("alice", "keyholder", "approve", request, "--out", release, "--yes")
+  const restore = ["restore", "docs@latest", "--release", release, ...from]
+  world.fails("oscar", exitCode.tampered, ...restore, "--to", world.file("from-rotten"))
+  const target = world.file("from-mended")
+  world.ok("oscar", ...restore, "--to", target, "--verify", "--media", mended)
+  assert.equal(differences(target), "")
+
+  const recorded = world.fails("oscar", exitCode.tampered, "media", "scrub", rotten.path, "--record")
+  assert.match(recorded, /stated in the archive/)
+  assert.match(world.ok("oscar", "media", "plan", "docs@latest"), /"Disk R" \(desk\) has a part of it/)
+  rotten.unmount()
+  rotten.mount()
+  assert.match(world.ok("oscar", "media", "sync", rotten.path), /copied 1 objects/)
+  world.ok("oscar", "media", "scrub", rotten.path, "--writable")
+  assert.match(world.ok("oscar", "media", "plan", "docs@latest"), /"Disk R" \(desk\) brings it back/)
+
+  assert.match(world.fails("oscar", exitCode.usage, "media", "forget", "Disk R"), /give --yes/)
+  world.ok("oscar", "media", "forget", "Disk R", "--destroyed", "--yes")
+  assert.doesNotMatch(world.ok("oscar", "media", "status"), /Disk R/)
+  assert.match(world.fails("oscar", exitCode.refused, "media", "sync", rotten.path), /was forgotten/)
+})
+
+test("a run that is larger than a disk restores from two, and a disk that is not there is asked for by its label", () => {
+  const big = world.file("big")
+  mkdirSync(big)
+  for (let i = 0; i < 3; i++) writeFileSync(join(big, `large-${i}`), randomBytes(28_000_000))
+  world.ok("admin", "source", "add", "big", `dir://${big}`)
+  world.ok("admin", "backup", "big")
+  const [a, b] = [disk("ext4", 84), disk("ext4", 84)]
+  world.ok("oscar", "media", "init", a.path, "--label", "Set 1", "--location", "attic")
+  assert.match(world.fails("oscar", exitCode.incomplete, "media", "sync", a.path), /media init DISK --set "Set 1"/)
+  world.ok("oscar", "media", "init", b.path, "--label", "Set 2", "--location", "attic", "--set", "Set 1")
+  world.ok("oscar", "media", "sync", b.path)
+  const release = world.release("big@latest", "big.release")
+  const elsewhere = world.file("elsewhere")
+  renameSync(world.archive, elsewhere)
+  try {
+    const restore = ["restore", "big@latest", "--release", release, "--to", world.file("restored-big")]
+    const alone = world.as("oscar", ...restore, "--archive", b.path)
+    assert.equal(alone.status, exitCode.unavailable, alone.stderr)
+    assert.match(alone.stderr, /is on none of the disks given; "Set 1" \(attic\) has it/)
+    world.ok("oscar", ...restore, "--archive", b.path, "--media", a.path, "--verify")
+    const args = ["-aHn", "--checksum", "--delete", "--itemize-changes", `${big}/`, `${world.file("restored-big")}/`]
+    assert.equal(spawnSync("rsync", args, { encoding: "utf8" }).stdout, "")
+  } finally {
+    renameSync(elsewhere, world.archive)
+  }
+})
