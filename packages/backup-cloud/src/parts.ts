@@ -2,12 +2,21 @@
 // package itself.
 
 export { backupSource, type SourceEvent } from "./backup.ts"
+export {
+  type DrillKey,
+  drillRun,
+  type FinishedDrill,
+  openForDrill,
+  ownResults,
+  publishFile,
+  verifierKey,
+} from "./drill.ts"
 export { describeSealed, notedFiles, type SealedFile, sealFile } from "./handed.ts"
 export { Machine } from "./machine.ts"
 export { expectAbsent, makeWhole, readNamed } from "./named.ts"
 export { recoveryFile } from "./recovery.ts"
 export { type OpenRun, openReleased, openReleases } from "./releases.ts"
 export { planOf, shortfall } from "./restore.ts"
-export { type ChosenRun, findRun } from "./run-name.ts"
+export { type ChosenRun, findRun, knownRuns } from "./run-name.ts"
 export * from "./secrets.ts"
 export { gravest, verifyWhole } from "./verify.ts"

@@ -33,11 +33,7 @@ export async function findRun(
       hint: "write NAME@latest, NAME@RUN-ID or NAME@2026-11-20; backup-cloud runs lists them",
     })
   }
-  const trust = await machine.trust()
-  const all = await machine.runs(trust, source)
-  // Before choosing, so that a run that was taken away is an alarm and not merely unknown.
-  await rememberRuns(machine.memory, [all])
-  checkExpiries(await machine.expiries(trust))
+  const { trust, all } = await knownRuns(machine, source)
   const run = selectRun(all, which, options)
   if (run.receipt.outcome === "failed") {
     throw new BackupError(
@@ -49,4 +45,14 @@ export async function findRun(
     )
   }
   return { trust, all, run }
+}
+
+/** The runs of a source, judged and compared with what this machine remembers. */
+export async function knownRuns(machine: Machine, source: string): Promise<Pick<ChosenRun, "trust" | "all">> {
+  const trust = await machine.trust()
+  const all = await machine.runs(trust, source)
+  // Before choosing, so that a run that was taken away is an alarm and not merely unknown.
+  await rememberRuns(machine.memory, [all])
+  checkExpiries(await machine.expiries(trust))
+  return { trust, all }
 }

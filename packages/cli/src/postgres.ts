@@ -40,7 +40,7 @@ export function chosenNames({
 /** Databases, and what the server lacks of roles, into a server. */
 export async function restoreIntoPostgres(
   session: Session,
-  open: OpenRun,
+  open: Pick<OpenRun, "entries" | "view">,
   plan: RestorePlan,
   to: string,
   options: PasswordPlace & { readonly intoExisting: boolean },

@@ -6,6 +6,7 @@ import { addBackupCommand } from "./commands/backup.ts"
 import { addContextCommands } from "./commands/context.ts"
 import { addCoverageCommand } from "./commands/coverage.ts"
 import { addDoctorCommand } from "./commands/doctor.ts"
+import { addDrillCommand } from "./commands/drill.ts"
 import { addExpireCommand } from "./commands/expire.ts"
 import { addKeepCommands } from "./commands/keep.ts"
 import { addKeyholderCommands } from "./commands/keyholder.ts"
@@ -19,6 +20,7 @@ import { addRestoreCommands } from "./commands/restore.ts"
 import { addScheduleCommand } from "./commands/schedule.ts"
 import { addSourceCommands } from "./commands/source.ts"
 import { addSsmCommands } from "./commands/ssm.ts"
+import { addVerifierCommands } from "./commands/verifier.ts"
 import type { Io } from "./io.ts"
 import { collect } from "./options.ts"
 import { Session } from "./session.ts"
@@ -30,6 +32,31 @@ export type Register = (
   summary: string,
   action: (session: Session, args: string[], options: Readonly<Record<string, unknown>>) => Promise<void>,
 ) => Command
+
+/** As help lists them. */
+const GROUPS: readonly (readonly [string, readonly ((root: Command, register: Register) => void)[]])[] = [
+  [
+    "To set up:",
+    [addArchiveCommands, addPeopleCommands, addVerifierCommands, addSourceCommands, addPolicyCommands, addKeepCommands],
+  ],
+  [
+    "To back up, and to see that all is well:",
+    [
+      addBackupCommand,
+      addReportCommands,
+      addCoverageCommand,
+      addScheduleCommand,
+      addDoctorCommand,
+      addExpireCommand,
+      addMediaCommands,
+    ],
+  ],
+  ["For scripts:", [addContextCommands]],
+  [
+    "To bring data back:",
+    [addRequestCommand, addKeyholderCommands, addRestoreCommands, addDrillCommand, addSsmCommands, addHandedCommands],
+  ],
+]
 
 export function program(io: Io): Command {
   const root = new Command("backup-cloud")
@@ -68,18 +95,9 @@ export function program(io: Io): Command {
       await action(session, self.args, options)
     })
   }
-  root.commandsGroup("To set up:")
-  for (const add of [addArchiveCommands, addPeopleCommands, addSourceCommands, addPolicyCommands, addKeepCommands])
-    add(root, register)
-  root.commandsGroup("To back up, and to see that all is well:")
-  for (const add of [addBackupCommand, addReportCommands, addCoverageCommand, addScheduleCommand, addDoctorCommand])
-    add(root, register)
-  addExpireCommand(root, register)
-  addMediaCommands(root, register)
-  root.commandsGroup("For scripts:")
-  addContextCommands(root, register)
-  root.commandsGroup("To bring data back:")
-  for (const add of [addRequestCommand, addKeyholderCommands, addRestoreCommands, addSsmCommands, addHandedCommands])
-    add(root, register)
+  for (const [title, adders] of GROUPS) {
+    root.commandsGroup(title)
+    for (const add of adders) add(root, register)
+  }
   return root
 }

@@ -34,7 +34,7 @@ export const compareTree: Comparer = async (comparison) => {
   const { root, entries, whole, onDifference } = comparison
   const there = whole ? walk(root)[Symbol.asyncIterator]() : null
   const next = async (): Promise<string | null> => {
-    const step = await there?.next().catch(unreadable)
+    const step = await (there === null ? undefined : there.next().catch(unreadable))
     return step === undefined || step.done === true ? null : step.value
   }
   let found = await next()
@@ -52,7 +52,7 @@ export const compareTree: Comparer = async (comparison) => {
     }
     await extra(null)
   } finally {
-    await there?.return?.()
+    await there?.return(undefined)
   }
 }
 

@@ -123,8 +123,8 @@ class Work {
     const folder = join(scratch, "tree")
     const loading = await this.#timed("restore", async () => await this.#restore(folder))
     const sample = await this.#step("compare", async () => await this.#compare(loading))
-    if (load !== undefined) await this.#timed("load", async () => await this.#load(load, loading))
-    if (check !== undefined) await this.#timed("check", async () => await this.#check(check, folder))
+    if (load !== undefined) await this.#timed("load", () => this.#load(load, loading))
+    if (check !== undefined) await this.#timed("check", () => this.#check(check, folder))
     if (sample === null) {
       this.#fails("differs", "the run has no content, so that nothing is shown by it")
       return

@@ -4,7 +4,7 @@ import assert from "node:assert/strict"
 import * as fs from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
-import { BackupError, type DrillResult, names, type Target } from "@backup-cloud/format"
+import { BackupError, type DrillResult, names } from "@backup-cloud/format"
 import { dirTarget } from "../../source-dir/src/target.ts"
 import type { Drill } from "../src/index.ts"
 import { makeScene, RUN, type Scene } from "./scene.ts"
@@ -70,12 +70,24 @@ const spoilt =
           return problems
         }
       },
-    }) as Target
+    })
   }
 
 const wrong: readonly (readonly [string, (root: string) => void, readonly string[]])[] = [
-  ["a file is missing", (root) => fs.rmSync(join(root, "zürich")), [". has another time", "z.rich is missing"]],
-  ["one is too many", (root) => fs.writeFileSync(join(root, "zz"), ""), [". has another time", "zz is there"]],
+  [
+    "a file is missing",
+    (root) => {
+      fs.rmSync(join(root, "zürich"))
+    },
+    [". has another time", "z.rich is missing"],
+  ],
+  [
+    "one is too many",
+    (root) => {
+      fs.writeFileSync(join(root, "zz"), "")
+    },
+    [". has another time", "zz is there"],
+  ],
   [
     "a file has other content of the same size",
     (root) => {
@@ -86,8 +98,20 @@ const wrong: readonly (readonly [string, (root: string) => void, readonly string
     },
     ["z.rich has (?:another time|other content)", "z.rich has other content"],
   ],
-  ["a file has another time", (root) => fs.utimesSync(join(root, "zürich"), 1, 1), ["z.rich has another time"]],
-  ["a file has other rights", (root) => fs.chmodSync(join(root, "zürich"), 0o600), ["z.rich has other rights"]],
+  [
+    "a file has another time",
+    (root) => {
+      fs.utimesSync(join(root, "zürich"), 1, 1)
+    },
+    ["z.rich has another time"],
+  ],
+  [
+    "a file has other rights",
+    (root) => {
+      fs.chmodSync(join(root, "zürich"), 0o600)
+    },
+    ["z.rich has other rights"],
+  ],
   [
     "a link points elsewhere",
     (root) => {
@@ -133,12 +157,14 @@ for (const [what, spoil, found] of wrong)
 test("a drill whose comparison is switched off fails by its control", async (t) => {
   const scene = await makeScene(t)
   const never: Drill["compare"] = async ({ entries }) => {
-    for await (const entry of entries) void entry
+    for await (const { path } of entries) assert.notEqual(path, "")
   }
   const { result, fault } = await scene.drill({ compare: never })
   assert.deepEqual(failing(result), ["changed-file"])
   assert.equal(fault, "alarm")
   assert.match(result.reason, /^the control changed-file did not fail/)
+  // One that does not even look at the catalogue is no proof either.
+  assert.equal((await scene.drill({ compare: async () => undefined })).result.outcome, "failed")
 })
 
 test("so does one that opens what no release opens", async (t) => {

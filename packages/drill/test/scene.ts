@@ -8,9 +8,8 @@ import { type MadeRun, makeWorld, signal, type TestEntry, top, type World } from
 import { dirTarget } from "../../source-dir/src/target.ts"
 import { type Drill, type DrillEvent, type DrillReport, drill } from "../src/index.ts"
 
-export { signal }
 export const RUN = "20261123T100000Z-0000000a"
-export const ID = "20261124T120000Z-0000000d"
+const ID = "20261124T120000Z-0000000d"
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const file = (path: string, content: Uint8Array, more: Partial<TestEntry> = {}): TestEntry => ({
@@ -18,7 +17,7 @@ const file = (path: string, content: Uint8Array, more: Partial<TestEntry> = {}):
 })
 
 /** One of everything that a restore without root's rights brings back. */
-export const entries: readonly TestEntry[] = [
+const entries: readonly TestEntry[] = [
   top,
   { type: "d", path: "closed", mode: 0o000 },
   file("closed/note", bytes("x".repeat(5_000))),

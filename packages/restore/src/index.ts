@@ -2,6 +2,7 @@
 
 export * from "./catalogue.ts"
 export * from "./content.ts"
+export { fetchObject } from "./fetch.ts"
 export { openObject } from "./open.ts"
 export * from "./plan.ts"
 export * from "./release.ts"

@@ -74,14 +74,14 @@ export function locate(view: RunReader, kind: "volume" | "catalogue", run: strin
 }
 
 /** As `locate`, by base name. */
-export function locateBase(view: RunReader, run: string, base: string): Located {
+export function locateBase(view: Pick<RunReader, "run" | "runs">, run: string, base: string): Located {
   const of = run === view.run.run ? view.run : view.runs.get(run)
   const record = of?.objects.get(base)
   if (of === undefined || record === undefined) return unnamed(view, run, base)
   return { run, base, name: `${names.runDirectory(of.source, run)}${base}`, record }
 }
 
-function unnamed(view: RunReader, run: string, base: string): never {
+function unnamed(view: Pick<RunReader, "run">, run: string, base: string): never {
   throw new BackupError(
     "tampered",
     `${run}/${base}: the receipt of ${view.run.run} does not name it, and its data does`,

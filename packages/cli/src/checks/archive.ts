@@ -48,15 +48,19 @@ function* peopleChecks(session: Session, { administrator, certificates, policy }
           }
         : null,
   }
-  const present = (["holder", "operator"] as const).flatMap((role) =>
-    policy[`${role}s`].filter((each) => each.status === "present").map((each) => ({ ...each, role })),
+  const people = (["holder", "operator"] as const).flatMap((role) =>
+    policy[`${role}s`].map((each) => ({ ...each, who: `the ${role} ${each.name}`, again: `${role} add FILE` })),
   )
-  for (const { role, name, sha256 } of present) {
+  const verifiers = (policy.verifiers ?? []).map((each) => {
+    const who = `the verifier ${each.name}, who opens ${each.sources.join(", ")} alone (an accepted risk),`
+    return { ...each, who, again: `verifier add FILE --source ${each.sources.join(" --source ")}` }
+  })
+  for (const { who, name, sha256, again } of [...people, ...verifiers].filter((each) => each.status === "present")) {
     yield {
-      name: `the key of the ${role} ${name} does not end within ${NOTICE_DAYS} days`,
+      name: `the key of ${who} does not end within ${NOTICE_DAYS} days`,
       run: async () => {
         const info = certificates.get(sha256)
-        const mend = `have ${name} make a key that does not end, then: backup-cloud ${role} add FILE`
+        const mend = `have ${name} make a key that does not end, then: backup-cloud ${again}`
         // Of a certificate that is not there, the check of the archive has told.
         if (info === undefined) return null
         if (info.revoked || !info.canEncrypt || !info.canSign) return { problem: "it cannot be used any more", mend }

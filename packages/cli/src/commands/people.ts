@@ -76,6 +76,10 @@ async function list(session: Session): Promise<void> {
   row("administrator", "", "pinned", administrator.fingerprint)
   for (const each of policy.holders) row("holder", each.name, each.status, each.fingerprint)
   for (const each of policy.operators) row("operator", each.name, each.status, each.fingerprint)
+  for (const each of policy.verifiers ?? []) {
+    row("verifier", each.name, each.status, each.fingerprint)
+    session.say(`  accepted risk: opens runs of ${each.sources.join(", ")} alone, without a holder`)
+  }
   for (const source of policy.sources) {
     for (const key of source.keys)
       row("source", source.name, key.accept_until === "" ? "present" : "ended", key.fingerprint)
@@ -85,7 +89,8 @@ async function list(session: Session): Promise<void> {
 async function check(session: Session): Promise<void> {
   const trust = await session.trust()
   const problems = trust.problems.map((problem) => `${problem.object}: ${problem.why}`)
-  const present = [...trust.policy.holders, ...trust.policy.operators].filter((each) => each.status === "present")
+  const { holders, operators, verifiers = [] } = trust.policy
+  const present = [...holders, ...operators, ...verifiers].filter((each) => each.status === "present")
   for (const { name, sha256 } of present) {
     const info = trust.certificates.get(sha256)
     if (info === undefined) continue

@@ -1,8 +1,10 @@
 // runs, status, verify: what there is, and whether it is as it should be. None of them needs a key.
 
+import { overdueDrills } from "@backup-cloud/drill"
 import { BackupError, escapeControl } from "@backup-cloud/format"
 import { gravest, verifyWhole } from "backup-cloud/parts"
 import type { Command } from "commander"
+import { overdueWords, resultsOf } from "../drill-results.ts"
 import { size } from "../io.ts"
 import { Metrics } from "../metrics.ts"
 import { ageTrouble, ageWords } from "../overdue.ts"
@@ -93,6 +95,8 @@ async function status(session: Session, file: unknown): Promise<void> {
       runs: judged.runs.length,
     })
   }
+  const due = await overdueDrills(trust, resultsOf(session, trust), now)
+  problems.push(...due.map(overdueWords))
   metrics.set("problems", null, problems.length)
   await metrics.write(file)
   if (problems.length > 0)

@@ -4,6 +4,7 @@ import { BackupError, escapeControl } from "@backup-cloud/format"
 import { makeRequest, neededVolumes, planRestore, type RequestInput, usedRuns } from "@backup-cloud/restore"
 import { globs } from "@backup-cloud/source-dir"
 import type { Command } from "commander"
+import { duration } from "../durations.ts"
 import { writeNamed } from "../files.ts"
 import { collect, listOf } from "../options.ts"
 import type { Register } from "../program.ts"
@@ -64,7 +65,7 @@ async function request(session: Session, name: string, options: Readonly<Record<
     runs: usedRuns(run, all.runs),
     ask,
     reason: options["reason"] as string,
-    expires: new Date(io.now().getTime() + duration(options["expires"] as string)),
+    expires: new Date(io.now().getTime() + duration(options["expires"] as string, "--expires")),
     operator,
     id: io.random(16),
     now: io.now(),
@@ -84,7 +85,7 @@ async function requestObject(
     throw new BackupError("usage", "--object asks for one sealed file and for nothing of a run; no request was made")
   const asked = await objectRequest(session, file, {
     reason: options["reason"] as string,
-    expires: new Date(io.now().getTime() + duration(options["expires"] as string)),
+    expires: new Date(io.now().getTime() + duration(options["expires"] as string, "--expires")),
     id: io.random(16),
     now: io.now(),
     signal: io.signal,
@@ -99,14 +100,4 @@ async function giveOut(session: Session, message: Uint8Array, out: string, run: 
     `The request is in ${out}. A key holder answers it with: backup-cloud keyholder approve ${out} --out RELEASE`,
   )
   session.event({ event: "requested", run, kind, file: out })
-}
-
-/** Milliseconds of `90m`, `48h` or `7d`. */
-function duration(text: string): number {
-  const [, count, unit] = /^([1-9][0-9]{0,3})([mhd])$/.exec(text) ?? []
-  const units: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 }
-  const scale = units[unit ?? ""]
-  if (count === undefined || scale === undefined)
-    throw new BackupError("usage", `--expires takes 90m, 48h or 7d, not ${escapeControl(text)}`)
-  return Number(count) * scale
 }

@@ -1,0 +1,146 @@
+// A drill on a machine: with releases, as an operator's restore, or with a verifier's own key; in a scratch place that is gone
+// when it ends; its result signed, kept in the home, and put into the archive unless a medium was drilled.
+
+import { mkdir, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import {
+  type Drill,
+  type DrillReport,
+  drill,
+  newestStart,
+  openScratch,
+  publishResult,
+  type SignedResult,
+  signResult,
+  verifierSecrets,
+} from "@backup-cloud/drill"
+import { BackupError, names, runId } from "@backup-cloud/format"
+import { gpgPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
+import { gpgPrivateOpener } from "@backup-cloud/openpgp/open-private"
+import { mergedSecrets, type RunReader, usedRuns } from "@backup-cloud/restore"
+import { directoryStore } from "@backup-cloud/store"
+import { readObject, type Trust, verifiersOf } from "@backup-cloud/trust"
+import type { Machine } from "./machine.ts"
+import { readNamed } from "./named.ts"
+import { openReleases } from "./releases.ts"
+import type { ChosenRun } from "./run-name.ts"
+
+/** By whose right a run is opened. */
+export type DrillKey =
+  | { readonly by: "release"; readonly files: readonly string[]; readonly key?: unknown }
+  | { readonly by: "verifier"; readonly key?: unknown }
+
+export interface DrillJob extends Pick<Drill, "target" | "owner" | "check" | "load" | "onEvent" | "signal"> {
+  readonly opened: DrillKey
+  /** Folder in which the scratch place is made. */
+  readonly scratch: string
+}
+
+export interface FinishedDrill extends DrillReport {
+  /** Where the result lies, its signature beside it. */
+  readonly file: string
+  /** Whether it is in the archive too. */
+  readonly published: boolean
+}
+
+/** Throws as opening releases and the drill itself, and as the store if the result cannot be put there. */
+export async function drillRun(machine: Machine, chosen: ChosenRun, job: DrillJob): Promise<FinishedDrill> {
+  const { trust, run, all } = chosen
+  const { now, random } = machine.surroundings
+  const { opened, scratch: parent, ...asked } = job
+  const { view, operator } = await openForDrill(machine, chosen, opened)
+  const signer = machine.personSigner(operator)
+  const from = await mediumOf(machine)
+  const report = await withScratch(parent, (scratch) =>
+    drill({
+      ...asked,
+      archive: trust.archive.archive,
+      id: runId(now(), random(4)),
+      view,
+      newest: newestStart(all),
+      from: from ?? "archive",
+      rule: trust.policy.drills?.find(({ source }) => source === run.source) ?? null,
+      scratch,
+      signer,
+      now,
+    }),
+  )
+  const signed = await signResult(report.result, signer, machine.surroundings.signal)
+  const file = await keepResult(machine, report.result.id, signed)
+  if (from === null) await publish(machine, trust, signed, file)
+  return { ...report, file, published: from === null }
+}
+
+async function withScratch<T>(parent: string, work: (folder: string) => Promise<T>): Promise<T> {
+  await using scratch = await openScratch(parent)
+  return await work(scratch.folder)
+}
+
+/** The run opened, and the fingerprint of whoever signs the result. */
+export async function openForDrill(
+  machine: Machine,
+  { trust, run, all }: ChosenRun,
+  opened: DrillKey,
+): Promise<{ readonly view: RunReader; readonly operator: string }> {
+  const { signal } = machine.surroundings
+  const view = {
+    reader: await machine.store(),
+    opener: gpgPassphraseOpener(await machine.gpgHome()),
+    run,
+    runs: usedRuns(run, all.runs),
+  }
+  if (opened.by === "release") {
+    const operator = await machine.operatorKey(trust, opened.key)
+    const releases = await openReleases(machine, trust, run, { files: opened.files, key: operator })
+    return { view: { ...view, secrets: mergedSecrets(releases.map(({ secrets }) => secrets)) }, operator }
+  }
+  const operator = await verifierKey(machine, trust, run.source, opened.key)
+  const opener = gpgPrivateOpener(machine.person())
+  const secrets = await verifierSecrets({ ...view, archive: trust.archive.archive, opener, signal })
+  return { view: { ...view, secrets }, operator }
+}
+
+/** The key of a verifier of `source` that is in this person's keyring; throws as `ownKey`. */
+export async function verifierKey(machine: Machine, { policy }: Trust, source: string, given: unknown) {
+  const present = verifiersOf(policy, source).map(({ fingerprint }) => fingerprint)
+  return await machine.ownKey(present, given, `verifier of ${source}`)
+}
+
+/** The id of the medium that the archive lies on; `null` where it is the archive itself. */
+async function mediumOf(machine: Machine): Promise<string | null> {
+  const bytes = await readObject(await machine.store(), "medium.json", machine.surroundings.signal)
+  if (bytes === null) return null
+  const [, id] = /^ {2}"medium": "([0-9a-f]{32})",$/m.exec(Buffer.from(bytes).toString("utf8")) ?? []
+  if (id !== undefined) return id
+  throw new BackupError("tampered", "medium.json: does not say which medium this is; nothing was drilled")
+}
+
+/** Where a home keeps the results of its own drills: as a store, laid out like an archive. */
+export const ownResults = (machine: Machine) => directoryStore(machine.home)
+
+async function keepResult(machine: Machine, id: string, { bytes, signature }: SignedResult): Promise<string> {
+  const file = join(machine.home, names.drill(id))
+  await mkdir(join(machine.home, "drills"), { recursive: true, mode: 0o700 })
+  await writeFile(file, bytes, { mode: 0o600 })
+  await writeFile(`${file}.sig`, signature, { mode: 0o600 })
+  return file
+}
+
+async function publish(machine: Machine, trust: Trust, signed: SignedResult, file: string): Promise<void> {
+  const { signal } = machine.surroundings
+  try {
+    await publishResult(trust, await machine.store(), signed, signal)
+  } catch (error) {
+    if (!(error instanceof BackupError)) throw error
+    throw new BackupError(error.fault, `${error.message}; the result of the drill is in ${file}`, {
+      cause: error,
+      hint: `put it into the archive once it can be written: backup-cloud drill --publish ${file}`,
+    })
+  }
+}
+
+/** Puts a result that lies in a file into the archive. Throws as `publishResult`. */
+export async function publishFile(machine: Machine, trust: Trust, file: string) {
+  const signed = { bytes: await readNamed(file), signature: await readNamed(`${file}.sig`) }
+  return await publishResult(trust, await machine.store(), signed, machine.surroundings.signal)
+}
