@@ -32,7 +32,7 @@ export async function verifierSecrets(opening: Opening): Promise<Secrets> {
 async function keyOf({ archive, reader, opener, signal, ...view }: Opening, run: RunView): Promise<string> {
   const located = locateBase(view, run.run, names.key)
   const sealed = Buffer.alloc(located.record.length)
-  await fetchObject(reader, located, sealed, signal)
+  await fetchObject(reader, located, sealed, null, signal)
   const text = decodeRunKey(await opener.open(sealed, located.name, signal), located.name)
   const right = text.archive === archive && text.source === run.source && text.run === run.run
   if (right && checkValue(text.key) === run.receipt.check) return text.key

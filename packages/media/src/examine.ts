@@ -65,7 +65,7 @@ export async function examine(input: Examining): Promise<Examined> {
   const problems: Problem[] = []
   for (const [source, runs] of wanted) {
     const may = (run: string): boolean => expired(source, run) || memory.runs.has(runKey({ source, run }))
-    const found = await judgeRuns(trust, reader, source, runs, signal, { width: WIDTH, expired: (_, run) => may(run) })
+    const found = await judgeRuns(trust, reader, source, runs, signal, { width: WIDTH, elsewhere: may })
     problems.push(...found.problems)
     for (const run of found.runs) {
       judged.set(runKey(run), run)

@@ -57,7 +57,7 @@ export interface Overview {
 /**
  * @param runs of the archive; none if it is gone
  * @param rules `null` where the policy has none
- * @param expired whether an expiry list names a run, which then may be absent
+ * @param expired whether an expiry list names a run, which then may be absent and needs no copy
  */
 export function overview(
   runs: readonly ArchivedRun[],
@@ -72,7 +72,8 @@ export function overview(
   const losses = new Map<string, number>([["archive", 0]])
   const nowhere: RunState[] = []
   const failing: RunState[] = []
-  for (const run of [...runs].sort((a, b) => a.arrived.getTime() - b.arrived.getTime())) {
+  const kept = runs.filter(({ source, run }) => !expired(source, run))
+  for (const run of kept.toSorted((a, b) => a.arrived.getTime() - b.arrived.getTime())) {
     const offline = copies.get(runKey(run)) ?? []
     countLosses(losses, offline)
     const state = stateOf(run, offline)
@@ -87,7 +88,7 @@ export function overview(
     return [{ source, run, media: [...new Set(held.flatMap((copy) => copy.disks))] }]
   })
   const states = living.map((medium) => mediumState(medium, media, archived, rules, now))
-  return { media: states.sort(byNeed), runs: runs.length, nowhere, failing, vanished, losses }
+  return { media: states.sort(byNeed), runs: kept.length, nowhere, failing, vanished, losses }
 }
 
 /** Copies that share no disk, those of one disk first. */

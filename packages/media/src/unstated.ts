@@ -28,8 +28,8 @@ export async function unstated(
   }
   for (const [source, listed] of unknown) {
     // Those that a statement lists are there.
-    const expired = (_: string, run: string): boolean => !listed.has(run)
-    const found = await judgeRuns(trust, reader, source, listed, signal, { width: WIDTH, expired })
+    const elsewhere = (run: string): boolean => !listed.has(run)
+    const found = await judgeRuns(trust, reader, source, listed, signal, { width: WIDTH, elsewhere })
     problems.push(...found.problems)
     for (const { run, arrived } of found.runs) if (listed.has(run)) runs.push({ source, run, arrived })
   }

@@ -83,6 +83,8 @@ test("copies, places and losses are counted by what restores", () => {
   const gone = overview(archived(2), media, rules, now, never)
   assert.deepEqual(gone.vanished, [{ source: "docs", run: run(1), media: [id("a"), id("b")] }])
   assert.deepEqual(overview(archived(2), media, rules, now, (_, each) => each === run(1)).vanished, [])
+  const expired = overview(archived(1, 2, 3), media, rules, now, (_, each) => each === run(3))
+  assert.deepEqual([expired.runs, expired.nowhere, expired.failing.map((each) => each.run)], [2, [], [run(2)]])
   const later = overview(archived(3), media, { ...rules, max_age_days: 60 }, now, never)
   assert.deepEqual([later.failing, later.media.some((each) => each.overdue)], [[], false])
 })

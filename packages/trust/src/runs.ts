@@ -57,6 +57,8 @@ export interface ListedRun {
 export interface RunsOptions {
   /** What was taken away on purpose; nothing unless given. */
   readonly expiries?: Expiries
+  /** Whether a run of the source that others name need not be looked for here, since the caller knows of it. */
+  readonly elsewhere?: (run: string) => boolean
   /** Told of each object below the source's runs, in order of name, before anything is judged. */
   readonly onObject?: (run: string, base: string, info: ObjectInfo) => void
   /** How many runs are judged at once. */
@@ -118,7 +120,7 @@ export async function judgeRuns(
   }
 
   const unread = unreadRuns([...loose, ...[...judged.values()].flatMap((run) => run.problems)])
-  checkReferences(judged, (run) => unread.has(run))
+  checkReferences(judged, (run) => unread.has(run) || options.elsewhere?.(run) === true)
   loose.push(...checkExpired(source, judged, expiries, unread))
   for (const [run, { list }] of expiries.of(source)) {
     const found = judged.get(run)

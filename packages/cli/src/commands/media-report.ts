@@ -88,7 +88,10 @@ async function look(session: Session): Promise<Looked> {
     const medium = media.get(id)
     return medium === undefined ? id : shownDisk(medium, known)
   }
-  const view = overview(found.runs, media, trust.policy.media ?? null, now(), () => false)
+  const expiries = await session.expiries(trust)
+  const view = overview(found.runs, media, trust.policy.media ?? null, now(), (source, run) => {
+    return expiries.find(source, run) !== null
+  })
   const problems = [...statements.problems, ...found.problems].map(({ object, why }) => `${object}: ${why}`)
   return { trust, media, view, shown, problems }
 }

@@ -76,12 +76,12 @@ async function syncDisk(session: Session, given: string, options: Options): Prom
   const signer = session.personSigner(await session.operatorKey(trust, options["key"]))
   session.doing("comparing the archive with what the disk remembers")
   const reader = await session.store()
-  const prepared = await prepareSync({ trust, reader, disk, expired: () => false, signal: io.signal }).catch(
-    (error: unknown) => {
-      if (isFault(error, "alarm")) session.warn("unplug the disk: the archive is not what it was")
-      throw error
-    },
-  )
+  const expiries = await session.expiries(trust)
+  const expired = (source: string, run: string): boolean => expiries.find(source, run) !== null
+  const prepared = await prepareSync({ trust, reader, disk, expired, signal: io.signal }).catch((error: unknown) => {
+    if (isFault(error, "alarm")) session.warn("unplug the disk: the archive is not what it was")
+    throw error
+  })
   const { plan } = prepared
   if (options["dryRun"] === true) {
     tellPlan(session, prepared)
