@@ -18,6 +18,7 @@ const tests: Readonly<Record<string, string>> = {
   "docs/writing-a-source.md": "packages/backup-cloud/test/docs.test.ts",
   "docs/key-holders.md": "packages/keyholder/test/docs.test.ts",
   "docs/restore-day.md": "packages/cli/test/restore-day.test.ts",
+  "docs/offline.md": "packages/cli/test/offline.test.ts",
   "docs/scripts.md": "packages/cli/test/shell.test.ts",
   "docs/recovery.md": "recovery/test/docs.test.ts",
 }
