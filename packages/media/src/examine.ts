@@ -4,6 +4,7 @@
 import { inOrder, names, type ObjectRecord } from "@backup-cloud/format"
 import type { ArchiveReader } from "@backup-cloud/store"
 import {
+  type Expiries,
   type JudgedRun,
   judgeRuns,
   type ListedRun,
@@ -12,12 +13,13 @@ import {
   problemOf,
   readObject,
   type Trust,
+  takenBy,
 } from "@backup-cloud/trust"
 import { sha256 } from "./bytes.ts"
 import type { Disk } from "./identity.ts"
 import { type DiskMemory, type KnownRun, runKey } from "./memory.ts"
 import { highest, type SurveyedRun, survey } from "./survey.ts"
-import { breaksOff, compareListing, type Expired, type Suspect } from "./tripwire.ts"
+import { breaksOff, compareListing, type Suspect } from "./tripwire.ts"
 
 /** Small objects read at once. */
 const WIDTH = 8
@@ -37,16 +39,16 @@ export interface Examining {
   readonly reader: ArchiveReader
   readonly disk: Disk
   readonly memory: DiskMemory
-  readonly expired: Expired
+  readonly expiries: Expiries
   /** Whether a known run is to be judged all the same, since something of it is to be copied. */
   readonly lacking: (run: KnownRun) => boolean
   readonly signal: AbortSignal
 }
 
 export async function examine(input: Examining): Promise<Examined> {
-  const { trust, reader, disk, memory, expired, lacking, signal } = input
+  const { trust, reader, disk, memory, expiries, lacking, signal } = input
   const listed = await survey(reader, signal)
-  const { alarms, suspects } = compareListing(memory, listed, expired)
+  const { alarms, suspects } = compareListing(memory, listed, expiries)
   alarms.push(...policyAlarms(trust, memory))
   for (const prefix of ["expiries/", "erasures/"]) alarms.push(...(await seriesAlarms(reader, disk, prefix, signal)))
   alarms.push(...(await sumsAlarms(reader, memory, listed, signal)))
@@ -64,7 +66,8 @@ export async function examine(input: Examining): Promise<Examined> {
   const judged = new Map<string, JudgedRun>()
   const problems: Problem[] = []
   for (const [source, runs] of wanted) {
-    const may = (run: string): boolean => expired(source, run) || memory.runs.has(runKey({ source, run }))
+    const may = (run: string): boolean =>
+      expiries.find(source, run) !== null || memory.runs.has(runKey({ source, run }))
     const found = await judgeRuns(trust, reader, source, runs, signal, { width: WIDTH, elsewhere: may })
     problems.push(...found.problems)
     for (const run of found.runs) {
@@ -80,8 +83,11 @@ export async function examine(input: Examining): Promise<Examined> {
   for (const suspect of suspects) {
     const run = judged.get(runKey(suspect.known))
     if (run === undefined) continue
-    for (const each of await compareObjects(reader, suspect, run, signal))
-      (each.fault === "alarm" ? alarms : problems).push(each)
+    const found = await compareObjects(reader, suspect, run, expiries, signal)
+    for (const each of found) (each.fault === "alarm" ? alarms : problems).push(each)
+    // From now on the run is what is left of it.
+    const { objects, bytes } = suspect.now
+    if (found.length === 0) memory.runs.set(runKey(suspect.known), { ...suspect.known, objects, bytes })
   }
   return { listed, judged, alarms, problems }
 }
@@ -145,6 +151,7 @@ async function compareObjects(
   reader: ArchiveReader,
   { known, now }: Suspect,
   run: JudgedRun,
+  expiries: Expiries,
   signal: AbortSignal,
 ): Promise<Problem[]> {
   const directory = names.runDirectory(known.source, known.run)
@@ -152,6 +159,8 @@ async function compareObjects(
     const object = directory + record.name
     try {
       const info = await reader.stat(object, inner)
+      const gone = takenBy(expiries, run.source, run.run, record.name) !== null
+      if (info === null && gone) return null
       if (info === null) return { fault: "alarm", object, why: "vanished, and no expiry list names it" }
       if (info.size === record.length) return null
       return { fault: "alarm", object, why: `has ${info.size} bytes, and ${record.length} were signed` }
@@ -161,7 +170,7 @@ async function compareObjects(
   }
   const found: Problem[] = []
   for await (const each of inOrder(run.objects.values(), WIDTH, signal, look)) if (each !== null) found.push(each)
-  if (found.length > 0) return found
+  if (found.length > 0 || now.objects <= run.objects.size) return found
   const more = now.objects - run.objects.size
   return [{ fault: "differs", object: directory, why: `holds ${more} objects that no receipt names` }]
 }

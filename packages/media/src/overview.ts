@@ -55,12 +55,12 @@ export interface Overview {
 }
 
 /**
- * @param runs of the archive; none if it is gone
+ * @param archived runs of the archive; none if it is gone
  * @param rules `null` where the policy has none
- * @param expired whether an expiry list names a run, which then may be absent and needs no copy
+ * @param expired whether an expiry list names a run: nothing is asked of it any more
  */
 export function overview(
-  runs: readonly ArchivedRun[],
+  archived: readonly ArchivedRun[],
   media: ReadonlyMap<string, Medium>,
   rules: MediaRules | null,
   now: Date,
@@ -68,12 +68,12 @@ export function overview(
 ): Overview {
   const living = [...media.values()].filter((medium) => !medium.gone)
   const copies = copiesByRun(living, media)
-  const archived = new Set(runs.map(runKey))
+  const runs = archived.filter(({ source, run }) => !expired(source, run))
+  const there = new Set(runs.map(runKey))
   const losses = new Map<string, number>([["archive", 0]])
   const nowhere: RunState[] = []
   const failing: RunState[] = []
-  const kept = runs.filter(({ source, run }) => !expired(source, run))
-  for (const run of kept.toSorted((a, b) => a.arrived.getTime() - b.arrived.getTime())) {
+  for (const run of [...runs].sort((a, b) => a.arrived.getTime() - b.arrived.getTime())) {
     const offline = copies.get(runKey(run)) ?? []
     countLosses(losses, offline)
     const state = stateOf(run, offline)
@@ -84,11 +84,11 @@ export function overview(
   }
   const vanished = [...copies].flatMap(([key, held]) => {
     const [source = "", run = ""] = key.split(" ")
-    if (archived.has(key) || expired(source, run)) return []
+    if (there.has(key) || expired(source, run)) return []
     return [{ source, run, media: [...new Set(held.flatMap((copy) => copy.disks))] }]
   })
-  const states = living.map((medium) => mediumState(medium, media, archived, rules, now))
-  return { media: states.sort(byNeed), runs: kept.length, nowhere, failing, vanished, losses }
+  const states = living.map((medium) => mediumState(medium, media, there, rules, now))
+  return { media: states.sort(byNeed), runs: runs.length, nowhere, failing, vanished, losses }
 }
 
 /** Copies that share no disk, those of one disk first. */

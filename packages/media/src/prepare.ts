@@ -1,8 +1,16 @@
 // What a sync does before it writes anything: reads the disk's memory, compares the archive with it, and plans.
 
-import { BackupError, names } from "@backup-cloud/format"
+import { BackupError, names, rangeNumbers } from "@backup-cloud/format"
 import type { ArchiveReader, ArchiveWriter } from "@backup-cloud/store"
-import { type JudgedRun, type Problem, type Trust, usedObjects, worst } from "@backup-cloud/trust"
+import {
+  type Expiries,
+  type JudgedRun,
+  type Problem,
+  readExpiries,
+  type Trust,
+  usedObjects,
+  worst,
+} from "@backup-cloud/trust"
 import { type Examined, examine } from "./examine.ts"
 import type { Disk } from "./identity.ts"
 import { Inventory } from "./inventory.ts"
@@ -10,7 +18,6 @@ import { type DiskMemory, type KnownRun, readMemory, runKey } from "./memory.ts"
 import { planSync, type SyncPlan, type SyncRun } from "./plan.ts"
 import { spaceOf } from "./space.ts"
 import { foldStatements, type Medium, readStatements, restores, type Statements } from "./statements.ts"
-import type { Expired } from "./tripwire.ts"
 
 /** Room for the statement and the disk's memory: so much, and a hundredth of the disk. */
 const SPARE = 1_048_576
@@ -19,7 +26,6 @@ export interface PrepareOptions {
   readonly trust: Trust
   readonly reader: ArchiveReader & ArchiveWriter
   readonly disk: Disk
-  readonly expired: Expired
   readonly signal: AbortSignal
 }
 
@@ -29,6 +35,7 @@ export interface PreparedSync extends PrepareOptions {
   readonly media: ReadonlyMap<string, Medium>
   /** The living others of the set. */
   readonly mates: readonly Medium[]
+  readonly expiries: Expiries
   readonly examined: Examined
   readonly inventory: Inventory
   /** By `runKey`: runs of which a scrub found something damaged. */
@@ -40,8 +47,12 @@ export interface PreparedSync extends PrepareOptions {
 
 /** Throws `alarm`, with all of them in its message, if the archive contradicts what the disk remembers; nothing was written then. */
 export async function prepareSync(options: PrepareOptions): Promise<PreparedSync> {
-  const { trust, reader, disk, expired, signal } = options
+  const { trust, reader, disk, signal } = options
+  const expiries = await readExpiries({ trust, reader, signal })
+  const expired = ({ source, run }: { readonly source: string; readonly run: string }): boolean =>
+    expiries.find(source, run) !== null
   const memory = await readMemory(disk)
+  await withoutSwept(disk, memory, expiries, signal)
   const statements = await readStatements(trust, [disk.store, reader], signal)
   const media = foldStatements(statements)
   const { medium, set } = disk.identity
@@ -54,7 +65,7 @@ export async function prepareSync(options: PrepareOptions): Promise<PreparedSync
   const mates = [...media.values()].filter((each) => each.set === set && each.id !== medium && !each.gone)
   const living = new Set(mates.map((mate) => mate.id))
   const lacking = (run: KnownRun): boolean => {
-    if (run.holding === "alone" || expired(run.source, run.run)) return false
+    if (run.holding === "alone" || expired(run)) return false
     if (run.holding === "set" && self?.last.mates.every((mate) => living.has(mate)) === true) return false
     return !covered(run)
   }
@@ -64,12 +75,12 @@ export async function prepareSync(options: PrepareOptions): Promise<PreparedSync
       return held !== undefined && restores(mate, held, media)
     })
 
-  const examined = await examine({ trust, reader, disk, memory, expired, lacking, signal })
+  const examined = await examine({ trust, reader, disk, memory, expiries, lacking, signal })
   if (examined.alarms.length > 0) throw alarm(disk, examined.alarms)
   const wanted = new Map<string, SyncRun>()
   for (const [key, run] of examined.judged) {
     const known = memory.runs.get(key)
-    if (expired(run.source, run.run) || covered(run)) continue
+    if (expired(run) || covered(run)) continue
     if (known === undefined || run.number > known.number || lacking(known)) wanted.set(key, syncRun(run, examined))
   }
   const inventory = new Inventory(memory, mates)
@@ -85,7 +96,22 @@ export async function prepareSync(options: PrepareOptions): Promise<PreparedSync
     (object) => inventory.mates(object),
     { free: Math.max(0, free - spare) / share, capacity: (capacity - spare) / share },
   )
-  return { ...options, memory, statements, media, mates, examined, inventory, mending, wanted, plan }
+  return { ...options, memory, statements, media, mates, expiries, examined, inventory, mending, wanted, plan }
+}
+
+/** What an expiry took from the disk as well, without telling its memory. */
+async function withoutSwept(disk: Disk, memory: DiskMemory, expiries: Expiries, signal: AbortSignal): Promise<void> {
+  for (const [key, known] of memory.runs) {
+    const gone = expiries.find(known.source, known.run)
+    if (gone === null || known.holding === "none") continue
+    if ((await disk.store.stat(names.runDirectory(known.source, known.run) + names.key, signal)) !== null) continue
+    const left = new Inventory(memory, [])
+    for (const number of rangeNumbers(gone.parts.volumes)) left.drop({ ...known, name: names.volume(number) })
+    for (const number of rangeNumbers(gone.parts.catalogues)) left.drop({ ...known, name: names.catalogue(number) })
+    const ranges = left.ranges(known)
+    const some = ranges.volumes !== "" || ranges.catalogues !== ""
+    memory.runs.set(key, { ...known, ...ranges, holding: some ? "part" : "none" })
+  }
 }
 
 /** What a scrub stated, in place of what the disk remembers: it could not note it, since it was read-only then. */

@@ -4,12 +4,15 @@
 import { join } from "node:path"
 import { BackupError, inOrder, isFault, names, type ObjectRecord } from "@backup-cloud/format"
 import {
+  type Expiries,
   type JudgedRun,
   type Problem,
   problemOf,
+  readExpiries,
   readRuns,
   type SourceRuns,
   type Trust,
+  takenBy,
   usedObjects,
 } from "@backup-cloud/trust"
 import { diskFault } from "./disk-faults.ts"
@@ -74,10 +77,12 @@ export async function scrub(options: ScrubOptions): Promise<ScrubResult> {
   }
   for (const problem of trust.problems) tell(problem)
   const after = new Map(memory.runs)
+  const expiries = await readExpiries({ trust, reader: disk.store, signal })
+  for (const problem of expiries.problems) tell(problem)
   for (const source of new Set([...memory.runs.values()].map((run) => run.source))) {
-    const found = await readRuns(trust, disk.store, source, signal, { width: 8 })
+    const found = await readRuns(trust, disk.store, source, signal, { width: 8, expiries })
     for (const problem of found.problems) tell(problem)
-    const { expected, runs } = await expectedOf(found, memory, inventory, disk, signal)
+    const { expected, runs } = await expectedOf(found, memory, inventory, expiries, disk, signal)
     for (const run of runs)
       tell({ fault: "incomplete", object: run, why: "has no receipt that counts on the disk any more" })
     const size = expected.reduce((sum, each) => sum + each.length, 0)
@@ -110,6 +115,7 @@ async function expectedOf(
   { source, runs }: SourceRuns,
   memory: DiskMemory,
   inventory: Inventory,
+  expiries: Expiries,
   disk: Disk,
   signal: AbortSignal,
 ): Promise<{ expected: DamagedObject[]; runs: string[] }> {
@@ -118,11 +124,11 @@ async function expectedOf(
   for (const { run, objects } of runs)
     for (const record of objects.values()) {
       const object = { source, run, ...record }
-      // Of a part of a run, keys and roots may be there and need not.
+      // Of a part of a run, keys and roots may be there and need not; what expired may be gone from here too.
       const held = inventory.here(object)
-      const small = !held && !isVolume(record.name)
-      if (held || (small && (await disk.store.stat(names.runDirectory(source, run) + record.name, signal)) !== null))
-        expected.push(object)
+      const perhaps = held ? takenBy(expiries, source, run, record.name) !== null : !isVolume(record.name)
+      const stored = perhaps && (await disk.store.stat(names.runDirectory(source, run) + record.name, signal)) !== null
+      if (perhaps ? stored : held) expected.push(object)
     }
   const gone = [...memory.runs.values()].filter((known) => known.source === source && !judged.has(known.run))
   return { expected, runs: gone.map((known) => names.runDirectory(source, known.run)) }

@@ -197,7 +197,7 @@ class Copying {
 
   /** What the disk now has of a run; `null` of one that is not judged and not known. */
   #known(key: string, place: { source: string; run: string } | undefined, run: SyncRun | undefined): KnownRun | null {
-    const { inventory, memory, examined } = this.#prepared
+    const { inventory, memory, examined, expiries } = this.#prepared
     const before = memory.runs.get(key)
     const judged = examined.judged.get(key)
     if (place === undefined) return null
@@ -208,8 +208,11 @@ class Copying {
     if (judged === undefined) return before === undefined ? null : { ...before, ...ranges }
     let bytes = 0
     for (const { length } of judged.objects.values()) bytes += length
-    const { source, number, sumsDigest: sums, objects } = judged
-    return { source, run: judged.run, number, holding, ...ranges, sums, objects: objects.size, bytes }
+    const { source, run: id, number, sumsDigest: sums, objects } = judged
+    const known = { source, run: id, number, holding, ...ranges, sums, objects: objects.size, bytes }
+    // Of what expired, the archive has what it has now.
+    const left = expiries.find(source, id) === null ? undefined : examined.listed.get(key)
+    return left === undefined ? known : { ...known, objects: left.objects, bytes: left.bytes }
   }
 }
 

@@ -3,12 +3,9 @@
 // disk holds may be all that is left.
 
 import { names, type Receipt } from "@backup-cloud/format"
-import type { Problem } from "@backup-cloud/trust"
+import type { Expiries, Problem } from "@backup-cloud/trust"
 import type { DiskMemory, KnownRun } from "./memory.ts"
 import type { SurveyedRun } from "./survey.ts"
-
-/** Whether an expiry list names the run. */
-export type Expired = (source: string, run: string) => boolean
 
 /** A known run whose listing is not what it was: looked at object by object before anything is said. */
 export interface Suspect {
@@ -20,24 +17,25 @@ export interface Suspect {
 export function compareListing(
   memory: DiskMemory,
   listed: ReadonlyMap<string, SurveyedRun>,
-  expired: Expired,
+  expiries: Expiries,
 ): { readonly alarms: Problem[]; readonly suspects: Suspect[] } {
   const alarms: Problem[] = []
   const suspects: Suspect[] = []
   for (const [key, known] of memory.runs) {
     const now = listed.get(key)
-    const gone = expired(known.source, known.run)
     const directory = names.runDirectory(known.source, known.run)
+    // Of what expired the receipts stay.
     if (now === undefined) {
-      if (!gone) alarms.push({ fault: "alarm", object: directory, why: "vanished, and no expiry list names it" })
+      const gone = expiries.find(known.source, known.run) !== null
+      const why = gone ? "vanished, its receipts too, which no expiry takes" : "vanished, and no expiry list names it"
+      alarms.push({ fault: "alarm", object: directory, why })
       continue
     }
-    // Receipts stay also of what expired.
     for (let number = 1; number <= known.number; number++)
       if (!now.arrived.has(number))
         alarms.push({ fault: "alarm", object: directory + names.signature(number), why: "vanished from the archive" })
     const follows = [...now.arrived.keys()].some((number) => number > known.number)
-    if (!gone && !follows && (now.objects !== known.objects || now.bytes !== known.bytes)) suspects.push({ known, now })
+    if (!follows && (now.objects !== known.objects || now.bytes !== known.bytes)) suspects.push({ known, now })
   }
   return { alarms, suspects }
 }

@@ -20,7 +20,7 @@ test("of what a disk has, a sync lists names once and reads one small object a r
   await makeLarge(world, disk, RUNS, OBJECTS, 1)
   const calls: Call[] = []
   const reader = observing(world.archive.store, (call) => void calls.push(call))
-  const prepared = await prepareSync({ trust, reader, disk, expired: () => false, signal })
+  const prepared = await prepareSync({ trust, reader, disk, signal })
   assert.equal(prepared.plan.steps.length, 1)
   const count = (method: string, prefix: string): number =>
     calls.filter((call) => call.method === method && call.name.startsWith(prefix)).length

@@ -8,6 +8,8 @@ import { test } from "node:test"
 import { isFault, names } from "@backup-cloud/format"
 import { directoryStore } from "@backup-cloud/store"
 import { memoryInMemory, newMemory, readRuns, setRules, verifyArchive } from "@backup-cloud/trust"
+import { goes, putList } from "../../trust/test/lists.ts"
+import { openDisk, readMemory, scrub } from "../src/index.ts"
 import { place } from "./disks.ts"
 import { type MediaWorld, mediaWorld, run, signal } from "./world.ts"
 
@@ -162,20 +164,61 @@ test("junk with valid names, runs without signatures and floods are not copied i
   await wholeAlone(it)
 })
 
-test("what an expiry list names may be gone, receipts stay", async () => {
+test("what an expiry list names may be gone, and nothing else of the run; receipts stay", async () => {
   const { world, disk, object } = await attacked()
-  const expired = (source: string, id: string): boolean => source === "docs" && id === run(1)
-  for (const base of [names.key, names.volume(1), names.volume(2), names.catalogue(1), names.root(1)])
-    await world.archive.store.remove(object(1, base), signal)
-  await assert.rejects(world.sync(disk), { fault: "alarm" })
-  await world.sync(disk, expired)
+  const trust = await world.archive.load()
+  const { runs } = await readRuns(trust, world.archive.store, "docs", signal)
+  const [first] = runs
+  assert.ok(first !== undefined)
+  const remove = async (...bases: readonly string[]): Promise<void> => {
+    for (const base of bases) await world.archive.store.remove(object(1, base), signal)
+  }
+  const gone = { run: run(1), sums: first.sumsDigest, line: "" }
+  await putList(world.archive, [goes("docs", gone, { volumes: "1" })])
+  await remove(names.key, names.volume(1), names.catalogue(1), names.root(1))
+  await world.sync(disk)
+  const again = await world.prepare(disk)
+  assert.equal(again.examined.judged.size, 0, "it is looked at once")
+  const kept = await world.archive.read(object(1, names.volume(2)))
+  await remove(names.volume(2))
+  await assert.rejects(world.sync(disk), { fault: "alarm", message: /volume-00000002\.tar\.zst\.gpg: vanished/ })
+  await world.archive.replace(object(1, names.volume(2)), kept)
+  await world.sync(disk)
+
   const fresh = place()
   await world.init(fresh, { label: "Disk B" })
-  const done = await world.sync(fresh, expired)
+  const done = await world.sync(fresh)
   assert.deepEqual([done.problems, done.prepared.plan.left], [[], []])
+  assert.equal((await world.prepare(fresh)).examined.judged.size, 0)
   const own = directoryStore(fresh)
-  const runs = await readRuns(await world.archive.load({ reader: own }), own, "docs", signal)
-  assert.equal(runs.runs.length, 2)
+  assert.equal((await readRuns(await world.archive.load({ reader: own }), own, "docs", signal)).runs.length, 2)
+})
+
+test("an expiry that was carried out on the disk too is no damage there", async () => {
+  const { world, disk, object } = await attacked()
+  const trust = await world.archive.load()
+  const [first] = (await readRuns(trust, world.archive.store, "docs", signal)).runs
+  await putList(world.archive, [goes("docs", { run: run(1), sums: first?.sumsDigest ?? "", line: "" })])
+  const bases = [names.key, names.volume(1), names.volume(2), names.catalogue(1), names.root(1)]
+  for (const base of bases) await world.archive.store.remove(object(1, base), signal)
+  await world.sync(disk)
+  const it = await openDisk(disk, trust.archive.archive, signal)
+  const reader = it.store
+  const scrubbed = async () =>
+    await scrub({
+      ...{ disk: it, trust: await world.archive.load({ reader }), memory: await readMemory(it), signal },
+      onEvent: () => undefined,
+    })
+  assert.deepEqual([(await scrubbed()).problems, (await scrubbed()).objects], [[], 10])
+  for (const base of bases) rmSync(join(disk, object(1, base)))
+  assert.deepEqual([(await scrubbed()).problems, (await scrubbed()).objects], [[], 5])
+  await world.sync(disk)
+  assert.equal((await readMemory(it)).runs.get(`docs ${run(1)}`)?.holding, "none")
+  rmSync(join(disk, object(2, names.volume(1))))
+  assert.deepEqual(
+    (await scrubbed()).problems.map(({ fault }) => fault),
+    ["incomplete"],
+  )
 })
 
 test("an object of a new run that does not fit its receipt is told, and the run does not pass for whole", async () => {

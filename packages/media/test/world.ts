@@ -10,7 +10,6 @@ import { noise } from "../../store/test/helpers.ts"
 import { hourly, jsPerson, type MakePerson, makeArchive, signal, type TestArchive } from "../../trust/test/archive.ts"
 import {
   type Disk,
-  type Expired,
   initDisk,
   type NewDisk,
   openDisk,
@@ -37,8 +36,8 @@ export interface MediaWorld {
   readonly archive: TestArchive
   readonly now: () => Date
   init(path: string, more?: Partial<NewDisk>): Promise<Disk>
-  prepare(path: string, expired?: Expired): Promise<PreparedSync>
-  sync(path: string, expired?: Expired): Promise<SyncResult & { readonly prepared: PreparedSync }>
+  prepare(path: string): Promise<PreparedSync>
+  sync(path: string): Promise<SyncResult & { readonly prepared: PreparedSync }>
   /** As `sync`; what it throws. */
   statement(): string
 }
@@ -57,13 +56,12 @@ export async function mediaWorld(): Promise<MediaWorld> {
   const { store: reader } = archive
   const { signer } = archive.operator
   const statement = (): string => `20261124T080000Z-${String(++counter).padStart(8, "0")}`
-  const prepare = async (disk: string, expired: Expired = () => false): Promise<PreparedSync> => {
+  const prepare = async (disk: string): Promise<PreparedSync> => {
     const trust = await archive.load()
     return await prepareSync({
       trust,
       reader,
       disk: await openDisk(disk, trust.archive.archive, signal),
-      expired,
       signal,
     })
   }
@@ -76,8 +74,8 @@ export async function mediaWorld(): Promise<MediaWorld> {
       const rest = { known: [], now: now(), random, statement: statement(), signal }
       return await initDisk(wanted, { trust: await archive.load(), reader, signer, ...rest })
     },
-    async sync(disk, expired) {
-      const prepared = await prepare(disk, expired)
+    async sync(disk) {
+      const prepared = await prepare(disk)
       const options = { signer, now, statement: statement(), onEvent: () => undefined }
       return { ...(await sync(prepared, { ...options, signal })), prepared }
     },

@@ -89,9 +89,8 @@ async function look(session: Session): Promise<Looked> {
     return medium === undefined ? id : shownDisk(medium, known)
   }
   const expiries = await session.expiries(trust)
-  const view = overview(found.runs, media, trust.policy.media ?? null, now(), (source, run) => {
-    return expiries.find(source, run) !== null
-  })
+  const expired = (source: string, run: string): boolean => expiries.find(source, run) !== null
+  const view = overview(found.runs, media, trust.policy.media ?? null, now(), expired)
   const problems = [...statements.problems, ...found.problems].map(({ object, why }) => `${object}: ${why}`)
   return { trust, media, view, shown, problems }
 }

@@ -3,6 +3,7 @@
 import { resolve } from "node:path"
 import { BackupError, escapeControl, isFault } from "@backup-cloud/format"
 import { initDisk, isMountPoint, type PreparedSync, prepareSync, sync } from "@backup-cloud/media"
+import { checkExpiries } from "@backup-cloud/trust"
 import type { Command } from "commander"
 import { size } from "../io.ts"
 import { diskAt, diskNamed, knownDisks, rememberDisk, statementId } from "../media-home.ts"
@@ -76,9 +77,8 @@ async function syncDisk(session: Session, given: string, options: Options): Prom
   const signer = session.personSigner(await session.operatorKey(trust, options["key"]))
   session.doing("comparing the archive with what the disk remembers")
   const reader = await session.store()
-  const expiries = await session.expiries(trust)
-  const expired = (source: string, run: string): boolean => expiries.find(source, run) !== null
-  const prepared = await prepareSync({ trust, reader, disk, expired, signal: io.signal }).catch((error: unknown) => {
+  checkExpiries(await session.expiries(trust))
+  const prepared = await prepareSync({ trust, reader, disk, signal: io.signal }).catch((error: unknown) => {
     if (isFault(error, "alarm")) session.warn("unplug the disk: the archive is not what it was")
     throw error
   })
