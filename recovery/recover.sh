@@ -314,10 +314,21 @@ load_run() {
   done
   printf '%s\n' $top >"$stage/run/$1/top"
 }
+# Says which of the administrator's expiry lists name run $1: what they name is missing on purpose.
+expired_by() {
+  for document in "$archive"/expiries/[0-9][0-9][0-9][0-9][0-9][0-9].json; do
+    [ -f "$document" ] && awk -v source="      \"source\": \"$source\"," -v run="      \"run\": \"$1\"," '
+      $0 == source { at = NR } $0 == run && at == NR - 1 { found = 1 } END { exit !found }' <"$document" || continue
+    certificate "$archive/config/admin/$pinned.asc" "$(member "$stage/policy-1" administrator.sha256)" "$pinned" &&
+      signed "$document" "$document.sig" "$pinned" || continue
+    say "note: run $1 was taken away, or parts of it, by the administrator's expiry list ${document##*/}; another copy may have it"
+  done
+}
 [ -f "$archive/backup/$source/$run/SHA256SUMS-0001.sig" ] || die 10 "there is no run $run of $source: no backup/$source/$run/SHA256SUMS-0001.sig"
 load_run "$run"
 [ $top -gt 0 ] || die 31 "nothing of run $run can be trusted"
 run_top=$top own=$stage/run/$run
+expired_by "$run"
 if [ -f "$archive/backup/$source/$run/SHA256SUMS-$(printf '%04d' $((top + 2))).sig" ]; then bad "backup/$source/$run: a number in between is missing"; fi
 own_policy=$(member "$own/1" policy)
 awk -F '\t' '$1 == "previous" { print $2 }' <"$own/1" >"$stage/previous"

@@ -15,7 +15,7 @@ export interface Seen {
 export interface Looked {
   readonly sightings: Sightings
   /** When the run arrived: what the store says, within what this machine knows. */
-  arrived(source: string, run: string): Date
+  readonly arrived: (source: string, run: string) => Date
   /** Runs that were signed when last looked at and are not so far any more, `<source>/<run>` each. */
   readonly lost: readonly string[]
 }
