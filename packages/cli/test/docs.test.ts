@@ -21,6 +21,7 @@ const tests: Readonly<Record<string, string>> = {
   "docs/offline.md": "packages/cli/test/offline.test.ts",
   "docs/scripts.md": "packages/cli/test/shell.test.ts",
   "docs/recovery.md": "recovery/test/docs.test.ts",
+  "docs/retention.md": "packages/cli/test/expire.test.ts",
 }
 
 test("every block of commands or code is in a page that a test runs", () => {

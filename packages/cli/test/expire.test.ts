@@ -13,13 +13,15 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { names } from "@backup-cloud/format"
-import { World } from "./world.ts"
+import { of } from "./run.ts"
+import { fromSources, World } from "./world.ts"
 
 const world = new World()
 const data = world.file("data")
@@ -199,6 +201,7 @@ test("a disk follows the lists, or has a day after which to destroy it", () => {
   world.ok("oscar", "--archive", disk, "verify")
   renameSync(join(disk, "archive.json"), join(disk, "other.json"))
   assert.match(world.fails("admin", 10, "--yes", "expire", "--disk", disk, "--apply"), /holds no archive/)
+  renameSync(join(disk, "other.json"), join(disk, "archive.json"))
 })
 
 test("backups go on, and in time the disk has its day", () => {
@@ -224,4 +227,20 @@ test("files that bear an earlier time than the last look arrived after it", () =
   // Who never looked can only believe the files; then the oldest is this one.
   world.ok("admin", "policy", "keep", "docs", "--last", "1")
   assert.ok(expires(world.ok("admin", "expire")).includes(fresh))
+})
+
+test("the blocks of the page retention.md do what it says", () => {
+  const page = readFileSync(join(import.meta.dirname, "../../../docs/retention.md"), "utf8")
+  const blocks = [...page.matchAll(/^```sh.*\n((?:.*\n)*?)```$/gm)].map((match) => match[1] ?? "")
+  assert.equal(blocks.length, 5)
+  const place = world.file("page")
+  mkdirSync(place)
+  symlinkSync(join(import.meta.dirname, "../bin/backup-cloud.js"), join(place, "backup-cloud"))
+  const { env } = of(world, "admin", { ...fromSources, PATH: `${place}:${process.env["PATH"] ?? ""}` })
+  for (const block of blocks) {
+    const script = block.replace("/mnt/disk", disk)
+    const { status, stderr } = spawnSync("sh", ["-ec", script], { cwd: place, env, encoding: "utf8" })
+    assert.equal(status, 0, `${block}\n${stderr}`)
+  }
+  world.ok("oscar", "verify")
 })
