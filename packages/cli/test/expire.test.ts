@@ -114,6 +114,7 @@ test("the administrator alone applies it; verify passes; kept runs restore; an e
   world.fails("oscar", 12, "--yes", "expire", "--apply")
   assert.deepEqual(world.objects(), objects, "an operator has no key that signs lists")
   world.fails("admin", 2, "expire", "--apply")
+  world.fails("admin", 2, "--yes", "expire", "--apply", "--dry-run")
   assert.deepEqual(world.objects(), objects, "nobody is there to say yes")
 
   const text = world.ok("admin", "--yes", "expire", "--apply")

@@ -27,10 +27,13 @@ type Options = Readonly<Record<string, unknown>>
 
 export function addExpireCommand(root: Command, register: Register): void {
   register(root, "expire", "what no keep rule keeps; --apply takes it away", async (session, _args, options) => {
+    if (options["apply"] === true && options["dryRun"] === true)
+      throw new BackupError("usage", "--apply and --dry-run exclude one another; nothing was done")
     const input = await lookAt(session, options["despiteProblems"] === true)
     if (typeof options["disk"] === "string") await onDisk(session, input, options["disk"], options["apply"] === true)
     else await expire(session, input, options)
   })
+    .option("--dry-run", "only show it, as without --apply")
     .option("--apply", "sign the list and remove what it names: the administrator alone")
     .option("--despite-problems", "of sources with something wrong too; what is wrong stays")
     .option("--disk <path>", "an offline copy: what goes from it, or after which day to destroy it")
@@ -71,6 +74,7 @@ async function lookAt(session: Session, despiteProblems: boolean): Promise<Looke
 
 async function expire(session: Session, looked: Looked, options: Options): Promise<void> {
   const plan = planExpiry(looked)
+  for (const { object, why } of looked.expiries.problems) session.warn(`${object}: ${escapeControl(why)}`)
   showPlan(session, plan)
   if (options["apply"] !== true) {
     session.event({ event: "result", runs: plan.runs.length, applied: false })
@@ -91,8 +95,10 @@ const YOUNG = "younger than any that may expire"
 
 function showPlan(session: Session, { runs, kept, passed, states }: ExpiryPlan): void {
   let young = 0
+  const whole = new Set(passed.map(({ source }) => source))
   for (const { source, run, reasons } of kept) {
     session.event({ event: "keeps", source, run, reasons })
+    if (whole.has(source)) continue
     if (reasons.some(({ why }) => why === YOUNG)) young++
     else session.say(`${source}@${run}  stays: ${reasons.map(({ why }) => escapeControl(why)).join(", ")}`)
   }
