@@ -144,6 +144,10 @@ test("what a lock keeps is told and stays; a later expiry takes it away by the s
     const all = await sealedOf(given, 0)
     const result = await expireOn(given, NOW)
     assert.deepEqual([result.lists, result.removed, result.kept.length], [[1], 0, 2], "one object of each run")
+    assert.deepEqual(
+      result.kept.map(({ until }) => until),
+      [at(100), at(105)],
+    )
     assert.deepEqual(await sealedOf(given, 0), all)
     assert.deepEqual(await verified(given), [])
     const half = await expireOn(given, 102)

@@ -105,8 +105,12 @@ export async function fakeS3(options: FakeOptions): Promise<FakeS3> {
         )
       return { status: 204, headers: {}, body: Buffer.alloc(0) }
     }
-    if (method !== "GET") return failed(501, "NotImplemented")
+    if (method !== "GET" && method !== "HEAD") return failed(501, "NotImplemented")
     if (current === undefined || current.deleted) return failed(404, wanted === null ? "NoSuchKey" : "NoSuchVersion")
+    if (method === "HEAD") {
+      const headers = versioned ? { "x-amz-object-lock-retain-until-date": current.until.toISOString() } : {}
+      return { status: 200, headers, body: Buffer.alloc(0) }
+    }
     const [, first, last] = /^bytes=([0-9]+)-([0-9]*)$/.exec(headers.range ?? "") ?? []
     if (first === undefined) return { status: 200, headers: {}, body: current.body }
     if (Number(first) >= current.body.length) return failed(416, "InvalidRange")

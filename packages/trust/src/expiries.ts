@@ -89,11 +89,12 @@ export async function readExpiries({ trust, reader, home, signal }: ExpiriesInpu
   return collected(lists, digest, unfinished, problems)
 }
 
+const SIGNATURE = /^expiries\/[0-9]{6}\.json\.sig$/
 type SignedInput = Parameters<typeof readSigned>[0]
 
 /** A list whose signature is not among the current objects: hidden, if a higher one is there or a version of it is. */
 async function hiddenList(input: SignedInput, listed: ReadonlySet<string>, name: string): Promise<Uint8Array | null> {
-  const higher = [...listed].some((each) => each.endsWith(".json.sig") && each > `${name}.sig`)
+  const higher = [...listed].some((each) => SIGNATURE.test(each) && each > `${name}.sig`)
   const before = input.problems.length
   const bytes = await readSigned(input, name)
   if (bytes === null && higher && input.problems.length === before)
