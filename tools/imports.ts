@@ -29,6 +29,7 @@ export const mayImport: Readonly<Record<string, readonly string[] | "all">> = {
   backup: ["format", ...door("seal", "sign", "verify", "open-passphrase"), "store", "trust"],
   drill: ["format", "openpgp", "restore", "store", "trust"],
   restore: ["format", ...door("sign", "verify", "open-passphrase", "open-private"), "store", "trust"],
+  erasure: ["format", ...door("seal", "sign"), "store", "trust"],
   keyholder: ["format", ...door(...doors), "trust"],
   media: ["format", ...door("sign", "verify"), "store", "trust"],
   "backup-cloud": [

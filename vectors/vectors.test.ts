@@ -17,6 +17,7 @@ import {
   derivedPassphrase,
   names,
   percentEncode,
+  type Release,
   releaseCodec,
   timeField,
 } from "@backup-cloud/format"
@@ -26,6 +27,7 @@ import { jsPrivateOpener } from "@backup-cloud/openpgp/open-private"
 import { gpgVerifier, jsVerifier } from "@backup-cloud/openpgp/verify"
 import {
   catalogueEntries,
+  erasingFor,
   openRelease,
   openRoot,
   planRestore,
@@ -37,7 +39,7 @@ import {
 } from "@backup-cloud/restore"
 import { dirTarget } from "@backup-cloud/source-dir"
 import { directoryStore } from "@backup-cloud/store"
-import { loadTrust, memoryInMemory, readObject, readRuns, selectRun } from "@backup-cloud/trust"
+import { knownErasures, loadTrust, memoryInMemory, readObject, readRuns, selectRun } from "@backup-cloud/trust"
 import { loadManifest, loadVectors, type ManifestEntry, unpackVector, type Vector, vectorFile } from "./load.ts"
 
 const { signal } = new AbortController()
@@ -69,10 +71,15 @@ async function read(vector: Vector, archive: string, to: string, doors: Doors): 
   const all = await readRuns(trust, reader, vector.source, signal)
   const run = selectRun(all, vector.run)
   const runs = usedRuns(run, all.runs)
-  const secrets = doors.keyring
-    ? await keyringSecrets(archive, [run, ...runs.values()])
+  const { secrets, releases, who } = doors.keyring
+    ? { secrets: await keyringSecrets(archive, [run, ...runs.values()]), releases: [], who: "anna" }
     : await releaseSecrets(vector, run, { trust, verifier })
-  const view = { reader, opener, secrets, run, runs }
+  const sealed = await knownErasures(trust, reader, memoryInMemory(), signal)
+  const erasing = await erasingFor({
+    ...{ sealed, archive: trust.archive.archive, opener: jsPrivateOpener(secretKeyOf(who)) },
+    ...{ run, releases, without: false, signal },
+  })
+  const view = { reader, opener, secrets, erasing, run, runs }
   const root = await openRoot(view, signal)
   const plan = await planRestore(() => catalogueEntries(view, root, signal), null)
   const target = dirTarget({ root: to, owner: true, devices: true, setId: true })
@@ -83,17 +90,17 @@ async function releaseSecrets(
   vector: Vector,
   run: RunView,
   given: Pick<Parameters<typeof openRelease>[0], "trust" | "verifier">,
-): Promise<Secrets> {
+): Promise<{ secrets: Secrets; releases: Release[]; who: string }> {
   const { operator, created } = releaseCodec.decode(fs.readFileSync(vectorFile(vector.release)), vector.release)
   const object = vector.release.replace(/\.json$/, ".gpg")
-  const { secrets } = await openRelease({
+  const { secrets, release } = await openRelease({
     message: fs.readFileSync(vectorFile(object)),
     opener: jsPrivateOpener(secretKeyOf("olga")),
     now: new Date(created),
     ...given,
     ...{ object, run, operator, signal },
   })
-  return secrets
+  return { secrets, releases: [release], who: "olga" }
 }
 
 async function keyringSecrets(archive: string, runs: readonly RunView[]): Promise<Secrets> {

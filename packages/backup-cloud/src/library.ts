@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto"
 import { resolve } from "node:path"
 import type { BackupResult } from "@backup-cloud/backup"
 import { BackupError, type Fault, type Outcome, type Source, type Target } from "@backup-cloud/format"
-import { type RestoreEvent, type RestoreResult, restore as run, type Wanted } from "@backup-cloud/restore"
+import { type LeftOut, type RestoreEvent, type RestoreResult, restore as run, type Wanted } from "@backup-cloud/restore"
 import type { Environment } from "@backup-cloud/store"
 import type { VerifyEvent, VerifyReport } from "@backup-cloud/trust"
 import { backupSource, type SourceEvent } from "./backup.ts"
@@ -63,6 +63,8 @@ export interface RestoreCall extends ArchiveOptions {
   readonly verify?: boolean
   /** Bring what is intact of a damaged archive. */
   readonly salvage?: boolean
+  /** Bring back what was erased too; the releases must say so. */
+  readonly withoutErasures?: boolean
   readonly onEvent?: (event: RestoreEvent) => void
 }
 
@@ -73,6 +75,8 @@ export interface RestoredRun extends RestoreResult {
   readonly outcome: Outcome
   /** What a run lacks, as its receipt has it: `<reason> <count>`. */
   readonly lacks: readonly string[]
+  /** What erasures kept from coming back; no fault. */
+  readonly leftOut: LeftOut
 }
 
 /** Something was done, and it is not all that was asked for. */
@@ -134,15 +138,17 @@ export async function verify(call: VerifyCall): Promise<VerifyReport> {
  * `NotWholeError`, if something could not be brought back as it was; and as releases, catalogue, volumes and the target do.
  */
 export async function restore(call: RestoreCall): Promise<RestoredRun> {
-  const { releases: files, key, salvage = false, target, wanted = null, onEvent = ignore, signal = NEVER } = call
+  const { releases: files, key, salvage = false, withoutErasures = false, target } = call
+  const { wanted = null, onEvent = ignore, signal = NEVER } = call
   await using machine = machineFor(call)
-  const open = await openReleased(machine, await findRun(machine, call.run, { salvage }), { files, key, salvage })
+  const chosen = await findRun(machine, call.run, { salvage })
+  const open = await openReleased(machine, chosen, { files, key, salvage, withoutErasures })
   const plan = await planOf(open, call.run, wanted)
   const what = chosenName(open, plan, wanted)
   const verify = call.verify ?? false
   const done = await run({ view: open.view, plan, target, what, salvage, verify, onEvent, signal })
   const { outcome, errors: lacks } = open.run.receipt
-  const result = { ...done, run: open.run.run, outcome, lacks }
+  const result = { ...done, run: open.run.run, outcome, lacks, leftOut: open.view.erasing.leftOut }
   const { all } = shortfall(open, done)
   if (all === 0) return result
   const hint = "its `result` lists them; look for damaged objects on another copy of the archive"

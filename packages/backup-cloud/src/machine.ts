@@ -19,11 +19,13 @@ import { gpgVerifier } from "@backup-cloud/openpgp/verify"
 import { type Environment, openStore, retrying, type Store, standardWaits, unionReader } from "@backup-cloud/store"
 import {
   type Expiries,
+  knownErasures,
   loadTrust,
   type Memory,
   newMemory,
   readExpiries,
   readRuns,
+  type SealedErasure,
   type SourceRuns,
   type Trust,
   type TrustMemory,
@@ -191,6 +193,11 @@ export class Machine implements AsyncDisposable {
     const started = this.#expiries.get(trust) ?? read()
     this.#expiries.set(trust, started)
     return await started
+  }
+
+  /** The records of what must not come back, held against what this machine remembers; throws as `knownErasures`. */
+  async erasures(trust: Trust): Promise<readonly SealedErasure[]> {
+    return await knownErasures(trust, await this.store(), this.memory, this.surroundings.signal)
   }
 
   async runs(trust: Trust, source: string): Promise<SourceRuns> {

@@ -4,7 +4,9 @@ import { BackupError, type CatalogueEntry, isFault, type Root } from "@backup-cl
 import { gpgPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
 import { gpgPrivateOpener } from "@backup-cloud/openpgp/open-private"
 import {
+  allEntries,
   catalogueEntries,
+  erasingFor,
   mergedSecrets,
   type OpenedRelease,
   openRelease,
@@ -24,6 +26,8 @@ export interface OpenRun extends ChosenRun {
   readonly root: Root
   /** The catalogue's entries; may be read again. When salvaging, those that can be had. */
   entries(): AsyncIterable<CatalogueEntry>
+  /** As `entries`, with those that must not come back: to tell where they lie. */
+  everything(): AsyncIterable<CatalogueEntry>
   /** When salvaging: what of the catalogue could not be had, a sentence each. */
   readonly holes: ReadonlySet<string>
 }
@@ -34,18 +38,28 @@ export interface Releases {
   /** Fingerprint of the operator's key; the one that is in the keyring unless given. */
   readonly key?: unknown
   readonly salvage?: boolean
+  /** Bring back what was erased too; the releases must say so. */
+  readonly withoutErasures?: boolean
 }
 
-/** Opens a run with releases. Throws as `openRelease`, and if none of them opens the catalogue. */
+/** Opens a run with releases. Throws as `openRelease` and `erasingFor`, and if none of them opens the catalogue. */
 export async function openReleased(machine: Machine, chosen: ChosenRun, releases: Releases): Promise<OpenRun> {
   const { trust, run, all } = chosen
   const { signal } = machine.surroundings
-  const { salvage = false } = releases
+  const { salvage = false, withoutErasures: without = false } = releases
   const opened = await openReleases(machine, trust, run, releases)
+  const erasing = await erasingFor({
+    sealed: await machine.erasures(trust),
+    archive: trust.archive.archive,
+    opener: gpgPrivateOpener(machine.person()),
+    releases: opened.map(({ release }) => release),
+    ...{ run, without, signal },
+  })
   const view: RunReader = {
     reader: await machine.store(),
     opener: gpgPassphraseOpener(await machine.gpgHome()),
     secrets: mergedSecrets(opened.map(({ secrets }) => secrets)),
+    erasing,
     run,
     runs: usedRuns(run, all.runs, salvage),
   }
@@ -55,7 +69,8 @@ export async function openReleased(machine: Machine, chosen: ChosenRun, releases
     holes.add(error.message)
   }
   const entries = () => (salvage ? salvagedEntries(view, root, onHole, signal) : catalogueEntries(view, root, signal))
-  return { ...chosen, view, root, entries, holes }
+  const everything = () => allEntries(view, root, signal)
+  return { ...chosen, view, root, entries, everything, holes }
 }
 
 /** What each of the release files says of `run` and opens, with this operator's key. Throws as `openRelease`. */
@@ -63,7 +78,7 @@ export async function openReleases(
   machine: Machine,
   trust: Trust,
   run: Released,
-  releases: Omit<Releases, "salvage">,
+  releases: Pick<Releases, "files" | "key">,
 ): Promise<OpenedRelease[]> {
   const { signal, now } = machine.surroundings
   const operator = await machine.operatorKey(trust, releases.key)

@@ -9,15 +9,28 @@ import type { OpenRun } from "./releases.ts"
 export async function planOf(open: OpenRun, name: string, wanted: Wanted | null): Promise<RestorePlan> {
   const plan = await planRestore(() => open.entries(), wanted)
   if (plan.entries.length > 0) return plan
+  const { entries } = open.view.erasing.leftOut
+  if (entries > 0)
+    throw new BackupError(
+      "not-found",
+      `nothing that may come back of ${escapeControl(name)} matches: erasures leave ${entries} entries out; nothing was restored`,
+      { hint: "backup-cloud erase list says what must not come back, and why" },
+    )
   throw new BackupError("not-found", `nothing in ${escapeControl(name)} matches; nothing was restored`)
 }
 
 /** Names a restore of what was chosen by other means than words, so that only the same one is gone on with. */
 export function chosenName(open: OpenRun, plan: RestorePlan, wanted: Wanted | null): string {
-  if (wanted === null) return JSON.stringify([open.run.run, []])
+  if (wanted === null) return restoreName(open, [])
   const digest = createHash("sha256")
   for (const { path } of plan.entries) digest.update(`${path}\0`, "latin1")
-  return JSON.stringify([open.run.run, [digest.digest("hex")]])
+  return restoreName(open, [digest.digest("hex")])
+}
+
+/** Names a restore: what another record of what must not come back was left out of is another one. */
+export function restoreName(open: OpenRun, chosen: readonly string[]): string {
+  const { numbers } = open.view.erasing
+  return JSON.stringify([open.run.run, chosen, ...(numbers.length > 0 ? [numbers] : [])])
 }
 
 /** How much is not as it was backed up: in all, and what of that the target could not make. */

@@ -6,8 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { World } from "../../cli/test/world.ts"
-import { globs } from "../../source-dir/src/globs.ts"
-import { dirTarget } from "../../source-dir/src/index.ts"
+import { dirTarget, globs } from "../../source-dir/src/index.ts"
 import { noise } from "../../store/test/helpers.ts"
 import {
   backup,

@@ -15,7 +15,7 @@ import {
   selectRun,
   verifyArchive,
 } from "@backup-cloud/trust"
-import { catalogueEntries, fileContent, openRoot, type RunReader, usedRuns } from "../../restore/src/index.ts"
+import { catalogueEntries, Erasing, fileContent, openRoot, type RunReader, usedRuns } from "../../restore/src/index.ts"
 import { get } from "../../store/test/helpers.ts"
 import { collect, digest, makeArchive, RECOVER_TEXT, signal, type TestArchive } from "../../trust/test/archive.ts"
 import { type BackupOptions, type BackupResult, backup } from "../src/index.ts"
@@ -65,7 +65,7 @@ export async function makeMachine(source: Source): Promise<Machine> {
     const used = usedRuns(run, all.runs)
     const byCheck = new Map(keys.map((key) => [checkValue(key), key]))
     return {
-      ...{ reader, run, runs: used, opener: jsPassphraseOpener() },
+      ...{ reader, run, runs: used, opener: jsPassphraseOpener(), erasing: new Erasing([]) },
       secrets: {
         passphraseFor(id, base) {
           opened.add(id)

@@ -63,11 +63,16 @@ export async function restoreIntoPostgres(
     {
       ...postgresAccess(session, "restore", to, options),
       intoExisting: options.intoExisting,
+      erase: open.view.erasing.sql,
       random: io.random,
       onEvent(event) {
         session.event(event)
         if (event.event === "kept") {
           session.note(`${event.what} was there and stays as it is`)
+          return
+        }
+        if (event.event === "erased") {
+          session.say(`Database ${event.name}: the SQL of erasure ${event.number} was run in it.`)
           return
         }
         databases++
@@ -79,5 +84,5 @@ export async function restoreIntoPostgres(
     signal,
   )
   session.say(`Restored ${databases} databases.`)
-  session.event({ event: "result", databases })
+  session.event({ event: "result", databases, leftOut: open.view.erasing.leftOut })
 }

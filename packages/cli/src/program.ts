@@ -7,6 +7,7 @@ import { addContextCommands } from "./commands/context.ts"
 import { addCoverageCommand } from "./commands/coverage.ts"
 import { addDoctorCommand } from "./commands/doctor.ts"
 import { addDrillCommand } from "./commands/drill.ts"
+import { addEraseCommands } from "./commands/erase.ts"
 import { addExpireCommand } from "./commands/expire.ts"
 import { addKeepCommands } from "./commands/keep.ts"
 import { addKeyholderCommands } from "./commands/keyholder.ts"
@@ -41,16 +42,9 @@ const GROUPS: readonly (readonly [string, readonly ((root: Command, register: Re
   ],
   [
     "To back up, and to see that all is well:",
-    [
-      addBackupCommand,
-      addReportCommands,
-      addCoverageCommand,
-      addScheduleCommand,
-      addDoctorCommand,
-      addExpireCommand,
-      addMediaCommands,
-    ],
+    [addBackupCommand, addReportCommands, addCoverageCommand, addScheduleCommand, addDoctorCommand, addMediaCommands],
   ],
+  ["To let data go:", [addExpireCommand, addEraseCommands]],
   ["For scripts:", [addContextCommands]],
   [
     "To bring data back:",

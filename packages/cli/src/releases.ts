@@ -13,5 +13,8 @@ export async function openRun(
   salvage = false,
 ): Promise<OpenRun> {
   const chosen = await chooseRun(session, name, { salvage })
-  return await openReleased(session, chosen, { files: listOf(options, "release"), key: options["key"], salvage })
+  const withoutErasures = options["withoutErasures"] === true
+  return await openReleased(session, chosen, {
+    ...{ files: listOf(options, "release"), key: options["key"], salvage, withoutErasures },
+  })
 }

@@ -129,6 +129,8 @@ export const requestCodec = codec(
       (e) => e.run,
     ),
     trust: ascending(v.strictObject({ name: trustName, bytes: base64 }), (t) => t.name),
+    /** Asks for what was erased too; left out otherwise. */
+    without_erasures: v.exactOptional(v.literal(true)),
   }),
 )
 export type ReleaseRequest = ReturnType<typeof requestCodec.decode>

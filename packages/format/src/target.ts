@@ -5,6 +5,7 @@
 // missing, `unavailable` where the place cannot be written (full, read-only).
 
 import type { CatalogueEntry } from "./catalogue.ts"
+import type { SqlErasure } from "./erasure.ts"
 
 /** An entry that could not be written as it was, and why, for the report. */
 export interface TargetProblem {
@@ -40,4 +41,21 @@ export interface Target {
   make(entry: CatalogueEntry, signal: AbortSignal): Promise<void>
   /** Sets what had to wait (times and modes of directories), removes staging. Nothing counts as restored before. */
   finish(signal: AbortSignal): Promise<readonly TargetProblem[]>
+}
+
+/** A target that can hold databases, and see to it that what was erased from them goes again. */
+export interface ErasingTarget extends Target {
+  /**
+   * Called once all entries were made, committed or discarded, before `finish`. `ran`: the SQL was run in the database;
+   * `written`: it lies beside the data in the file that `erasureFile` names, and somebody must run it; `apart`: the
+   * database was not restored. Throws if it could not be done: then the restore has failed.
+   */
+  erase(erasure: SqlErasure, signal: AbortSignal): Promise<"ran" | "written" | "apart">
+}
+
+/** Name of the file in which the SQL of an erasure lies beside what was restored. */
+export const erasureFile = (number: number): string => `ERASE-${String(number).padStart(6, "0")}.sql`
+
+export function canErase(target: Target): target is ErasingTarget {
+  return "erase" in target && typeof target.erase === "function"
 }

@@ -31,6 +31,8 @@ export interface Narrow {
 export interface ApproveInput {
   readonly review: Review
   readonly narrow?: Narrow
+  /** The holder's own word that what was erased may come back too; needed where the request asks for it, and only there. */
+  readonly withoutErasures?: boolean
   readonly opener: PrivateOpener
   readonly signer: Signer
   readonly ledger: Ledger
@@ -53,6 +55,7 @@ export async function approve(input: ApproveInput): Promise<Approval> {
   const { request, operator } = review
   checkHolder(review, signer.fingerprint)
   checkUnused(ledger, request.id)
+  const withoutErasures = checkErasures(review, input.withoutErasures ?? false)
   const expires = untilWhen(review, input.narrow?.until, now)
   const { kind, secrets } = await secretsOf(review, input.narrow ?? {}, opener, signal)
   const document = releaseCodec.encode({
@@ -68,7 +71,7 @@ export async function approve(input: ApproveInput): Promise<Approval> {
     run: request.run,
     kind,
     erasures: review.erasures,
-    without_erasures: false,
+    without_erasures: withoutErasures,
     secrets: secrets.sort(),
   })
   const release = await signer.message(document, operator.certificate, signal)
@@ -85,6 +88,18 @@ export async function deny(input: {
 }): Promise<LedgerEntry> {
   checkUnused(input.ledger, input.review.request.id)
   return await input.ledger.append(record(input.review, "deny", input.reason, input.review.request.kind, 0, input.now))
+}
+
+/** Whether what was erased may come back too. Throws `refused` unless request and holder both say so, or neither does. */
+function checkErasures({ request }: Review, allowed: boolean): boolean {
+  const asked = request.without_erasures === true
+  if (asked && !allowed)
+    throw refuse(
+      "the request is for what was erased too, which must not come back",
+      "deny it, or say --without-erasures if you know why it must be so",
+    )
+  if (allowed && !asked) throw refuse("the request is not for what was erased", "leave --without-erasures out")
+  return asked
 }
 
 function checkHolder(review: Review, fingerprint: string): void {
@@ -197,6 +212,7 @@ function record(
     secrets,
     policy: { number: policies.newest.number, sha256: newest?.sha256 ?? "" },
     erasures: review.erasures,
+    ...(request.without_erasures === true ? { without_erasures: true as const } : {}),
     seen: [...runs.values()].map(({ source, run, commits }) => ({
       source,
       run,

@@ -40,6 +40,8 @@ export interface LedgerRecord {
   readonly secrets: number
   readonly policy: { readonly number: number; readonly sha256: string }
   readonly erasures: number
+  /** True where what was erased was asked for too; absent otherwise. */
+  readonly without_erasures?: true
   readonly seen: readonly SeenRun[]
 }
 
@@ -97,6 +99,7 @@ function seal(record: LedgerRecord, before: LedgerEntry | undefined): LedgerEntr
     number: (before?.number ?? 0) + 1,
     previous: before?.hash ?? "",
     ...{ time, decision, archive, request, operator, source, run, kind, reason, secrets, policy, erasures, seen },
+    ...(record.without_erasures === true ? { without_erasures: true as const } : {}),
   }
   return { ...body, hash: sha256(JSON.stringify(body)) }
 }

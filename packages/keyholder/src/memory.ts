@@ -27,7 +27,7 @@ export function recall(ledger: Ledger, archive: string): HolderMemory {
 /** What this home remembers besides the ledger, where it was also used to look at an archive. */
 export function memoryOfHome(memory: Memory): HolderMemory {
   const seen = Object.entries(memory.heads).flatMap(([source, heads]) => heads.map((head) => ({ source, ...head })))
-  return { policy: memory.policy, erasures: 0, seen }
+  return { policy: memory.policy, erasures: memory.erasures?.number ?? 0, seen }
 }
 
 /** Both memories together: the higher number of each counts. */

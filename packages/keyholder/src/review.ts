@@ -209,11 +209,17 @@ export function describeReview(review: Review): string[] {
     ...(review.handed === null ? runLines(review) : handedLines(review.handed)),
     `  asked at    ${request.created}`,
     `  valid until ${request.expires}`,
-    `  erasures    ${review.erasures === 0 ? "none" : `up to number ${review.erasures} will be honoured by the operator's tools`}`,
+    `  erasures    ${erasuresLine(review)}`,
     `  archive     ${request.archive}, policy ${review.policies.newest.number} (${sha256Short(review)})`,
     ...review.notices.map((notice) => `  note        ${notice}`),
   ]
   return lines.map((line) => escapeControl(line))
+}
+
+function erasuresLine({ request, erasures }: Review): string {
+  if (request.without_erasures === true)
+    return "NONE IS HONOURED: THE OPERATOR ASKS FOR WHAT WAS ERASED TOO, AND MUST NOT COME BACK"
+  return erasures === 0 ? "none" : `up to number ${erasures} will be honoured by the operator's tools`
 }
 
 function runLines({ request, main, objects }: Review): string[] {

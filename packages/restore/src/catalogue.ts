@@ -20,15 +20,11 @@ const MOST_KEPT = 67_108_864
 
 /**
  * Opens the root of the run's highest number and checks that it is the one the receipt belongs to. Throws `refused` for a
- * failed run, and while the archive records an erasure: nothing here can tell what must not come back.
+ * failed run.
  */
 export async function openRoot(view: RunReader, signal: AbortSignal): Promise<Root> {
   const { receipt, source, run, number } = view.run
   if (receipt.outcome === "failed") throw new BackupError("refused", `run ${run} failed: there is nothing to restore`)
-  for await (const { name } of view.reader.list("erasures/", signal))
-    throw new BackupError("refused", `${name}: an erasure is recorded, and what it names must not come back`, {
-      hint: "this version does not apply erasures; `recover.sh --without-erasures` restores regardless of them",
-    })
   const located = locateBase(view, run, names.root(number))
   const root = decodeRoot(await openObject(view, located, signal), located.name)
   const same =
@@ -42,8 +38,20 @@ export async function openRoot(view: RunReader, signal: AbortSignal): Promise<Ro
   return root
 }
 
-/** The entries of the run, in order. Throws `tampered` at the end if they are not what the root says. */
+/**
+ * The entries of the run that may come back, in order. Throws `tampered` at the end if the catalogue is not what the root
+ * says.
+ */
 export async function* catalogueEntries(
+  view: RunReader,
+  root: Root,
+  signal: AbortSignal,
+): AsyncGenerator<CatalogueEntry, void, undefined> {
+  yield* view.erasing.entries(() => allEntries(view, root, signal))
+}
+
+/** As `catalogueEntries`, with those that may not come back: to tell what lies where, not to bring it back. */
+export async function* allEntries(
   view: RunReader,
   root: Root,
   signal: AbortSignal,

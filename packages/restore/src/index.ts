@@ -2,6 +2,9 @@
 
 export * from "./catalogue.ts"
 export * from "./content.ts"
+export type { ErasedSql } from "./erase-sql.ts"
+export * from "./erasing.ts"
+export * from "./erasures.ts"
 export { fetchObject } from "./fetch.ts"
 export { openObject } from "./open.ts"
 export * from "./plan.ts"

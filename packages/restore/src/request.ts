@@ -33,6 +33,8 @@ interface Asking {
   readonly now: Date
   /** The highest number of an erasure the operator knows; 0 for none. */
   readonly erasures?: number
+  /** Ask for what was erased too. */
+  readonly withoutErasures?: boolean
   readonly signal: AbortSignal
 }
 
@@ -126,6 +128,7 @@ async function signed(
     erasures: input.erasures ?? 0,
     evidence: question.evidence,
     trust: await configuration(input),
+    ...(input.withoutErasures === true ? { without_erasures: true } : {}),
   }
   return await operator.message(requestCodec.encode(document), null, input.signal)
 }

@@ -16,6 +16,7 @@ import {
   type TargetProblem,
   volumeMembers,
 } from "@backup-cloud/format"
+import { type ErasedSql, eraseIn, requireErasing } from "./erase-sql.ts"
 import { Hasher, type HashStream } from "./hasher.ts"
 import { openObject, type Rooms } from "./open.ts"
 import type { ChunkPlace } from "./places.ts"
@@ -59,16 +60,19 @@ export interface RestoreResult {
   /** Paths (byte strings) that could not be restored; empty unless salvaging. */
   readonly lost: readonly string[]
   readonly problems: readonly TargetProblem[]
+  /** What became of the SQL of erasures, as `ErasingTarget` has it. */
+  readonly erased: readonly ErasedSql[]
 }
 
 /**
- * Throws `refused` before anything is written if a release is missing; `tampered` or `incomplete` for an object or file
+ * Throws `refused` before anything is written if a release is missing, or if SQL is to be run that the target cannot; `tampered` or `incomplete` for an object or file
  * that is not what it must be; `differs` if a file read back is not what was written; what the target throws. When
  * salvaging, the result lists what was lost, and the caller reports `incomplete`.
  */
 export async function restore(options: RestoreOptions): Promise<RestoreResult> {
   const { plan, view, target, signal, onEvent } = options
   requireReleases(view, plan, options.salvage === true)
+  requireErasing(view.erasing.sql, target)
   const { files, bytes } = plan
   onEvent({ type: "planned", entries: plan.entries.length, files, bytes, volumes: plan.volumes.length })
   await target.begin(options.what, signal)
@@ -79,8 +83,9 @@ export async function restore(options: RestoreOptions): Promise<RestoreResult> {
   work.loseUnfinished()
   await work.makeLinks()
   if (options.verify === true) await work.compare()
+  const erased = await eraseIn(view.erasing.sql, target, signal)
   const problems = await target.finish(signal)
-  return work.result(problems)
+  return { ...work.result(problems), erased }
 }
 
 function requireReleases(view: RunReader, plan: RestorePlan, salvage: boolean): void {
@@ -315,7 +320,7 @@ class Work {
     this.#options.onEvent({ type: "progress", files: this.#files, bytes: this.#bytes, volumes: this.#volumes })
   }
 
-  result(problems: readonly TargetProblem[]): RestoreResult {
+  result(problems: readonly TargetProblem[]): Omit<RestoreResult, "erased"> {
     for (const problem of problems) this.#problem(problem)
     return {
       files: this.#files,

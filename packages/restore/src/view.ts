@@ -4,6 +4,7 @@
 import { BackupError, names, type ObjectRecord, parseRanges, type Receipt } from "@backup-cloud/format"
 import type { PassphraseOpener } from "@backup-cloud/openpgp"
 import type { ArchiveReader } from "@backup-cloud/store"
+import type { Erasing } from "./erasing.ts"
 
 /** A run whose signatures, sums and receipts count, as `readRuns` of the package trust gives it. */
 export interface RunView {
@@ -47,6 +48,8 @@ export interface RunReader {
   readonly reader: ArchiveReader
   readonly opener: PassphraseOpener
   readonly secrets: Secrets
+  /** What of the run must not come back (`erasingFor`). */
+  readonly erasing: Erasing
   /** The run to restore. */
   readonly run: RunView
   /** By run id; at least those that the receipt's `uses` names. */

@@ -36,7 +36,7 @@ import { jsVerifier } from "@backup-cloud/openpgp/verify"
 import { directoryStore } from "@backup-cloud/store"
 import { readRuns, selectRun } from "@backup-cloud/trust"
 import { type Committed, type MakePerson, makeArchive, signal, type TestArchive } from "../../trust/test/archive.ts"
-import { openRelease, type RunReader, type RunView, type Secrets, usedRuns } from "../src/index.ts"
+import { Erasing, openRelease, type RunReader, type RunView, type Secrets, usedRuns } from "../src/index.ts"
 
 export { signal }
 export const SOURCE = "docs"
@@ -153,7 +153,14 @@ export async function makeWorld(folder: string, opener: PassphraseOpener = jsPas
     async view(id, secrets, salvage = false) {
       const runs = await readRuns(await archive.load(), archive.store, SOURCE, signal)
       const run = selectRun(runs, id, { salvage })
-      return { reader: archive.store, opener, secrets, run, runs: usedRuns(run, runs.runs, salvage) }
+      return {
+        reader: archive.store,
+        opener,
+        secrets,
+        erasing: new Erasing([]),
+        run,
+        runs: usedRuns(run, runs.runs, salvage),
+      }
     },
     async release(run, more = {}, by = 0, to = -1) {
       const holder = archive.holders[by] ?? archive.admin

@@ -227,6 +227,7 @@ function wrap(target: ReturnType<typeof dirTarget>): ReturnType<typeof dirTarget
     commit: (...a) => target.commit(...a),
     discard: (...a) => target.discard(...a),
     make: (...a) => target.make(...a),
+    erase: (...a) => target.erase(...a),
     finish: (...a) => target.finish(...a),
   }
 }

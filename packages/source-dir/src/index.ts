@@ -1,3 +1,3 @@
-export { type Globs, globs } from "./globs.ts"
+export { type Globs, globs } from "@backup-cloud/format"
 export { type DirSourceOptions, dirSource } from "./source.ts"
 export { type DirTargetOptions, dirTarget } from "./target.ts"

@@ -6,9 +6,8 @@
 
 import { isAbsolute } from "node:path"
 import { Worker } from "node:worker_threads"
-import { BackupError, type Source, type SourceEntry, toByteString } from "@backup-cloud/format"
+import { BackupError, globs, type Source, type SourceEntry, toByteString } from "@backup-cloud/format"
 import { withExtras } from "./extras.ts"
-import { globs } from "./globs.ts"
 import { decodeRows } from "./rows.ts"
 import type { WalkMessage, WalkOrder } from "./walk-messages.ts"
 
@@ -31,7 +30,7 @@ const AHEAD = 4
 const YOUNG_MB = 8
 
 /**
- * The source of the tree below `root`. The patterns' form is in globs.ts. Throws `usage` for a relative root or a
+ * The source of the tree below `root`. The patterns' form is in globs.ts of the package format. Throws `usage` for a relative root or a
  * pattern that cannot be meant.
  *
  * `entries` throws `not-found` if the root is no directory, `unavailable` if it cannot be listed, was replaced meanwhile,

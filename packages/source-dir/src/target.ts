@@ -8,7 +8,14 @@
 import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import { resolve } from "node:path"
-import { BackupError, type CatalogueEntry, type Target, type TargetProblem } from "@backup-cloud/format"
+import {
+  BackupError,
+  type CatalogueEntry,
+  type ErasingTarget,
+  erasureFile,
+  type SqlErasure,
+  type TargetProblem,
+} from "@backup-cloud/format"
 import { type Extras, type Nanotime, nanotime, quoted, runCommands, setExtras, setTimes } from "./target-batch.ts"
 import { native, Place, shown, translated } from "./target-place.ts"
 import { Staging } from "./target-staging.ts"
@@ -31,11 +38,11 @@ const TIMES_AT_ONCE = 20_000
 const READ_AT_ONCE = 1_048_576
 
 /** A target below `root`. One restore each. */
-export function dirTarget(options: DirTargetOptions): Target {
+export function dirTarget(options: DirTargetOptions): ErasingTarget {
   return new DirTarget(options)
 }
 
-class DirTarget implements Target {
+class DirTarget implements ErasingTarget {
   readonly #options: DirTargetOptions
   readonly #place: Place
   #staging = new Staging("")
@@ -292,6 +299,21 @@ class DirTarget implements Target {
       fs.chmodSync(native(file), this.#mode(entry))
       await this.#later(entry, file, signal)
     }
+  }
+
+  /** Dumps lie here as files: whoever loads them finds the SQL beside them. */
+  async erase({ number, sql }: SqlErasure): Promise<"written"> {
+    const name = erasureFile(number)
+    const file = native(`${this.#place.root}/${name}`)
+    try {
+      fs.writeFileSync(file, sql, { mode: 0o600, flag: "wx" })
+    } catch (error) {
+      // An interrupted restore may have come this far.
+      const there = this.#place.stat(name)
+      if (there?.isFile() === true && fs.readFileSync(file).equals(sql)) return "written"
+      throw translated(error, name)
+    }
+    return "written"
   }
 
   /**

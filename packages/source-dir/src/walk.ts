@@ -7,8 +7,7 @@
 // listed, is a row with an error.
 
 import { type BigIntStats, lstatSync, readdirSync, readlinkSync, realpathSync } from "node:fs"
-import type { EntryType } from "@backup-cloud/format"
-import type { Globs } from "./globs.ts"
+import type { EntryType, Globs } from "@backup-cloud/format"
 import type { Row } from "./rows.ts"
 
 export interface WalkOptions {

@@ -3,8 +3,7 @@
 
 import { lstatSync } from "node:fs"
 import { parentPort, workerData } from "node:worker_threads"
-import { escapeControl, type Fault, fromByteString } from "@backup-cloud/format"
-import { globs } from "./globs.ts"
+import { escapeControl, type Fault, fromByteString, globs } from "@backup-cloud/format"
 import { encodeRows, type Row } from "./rows.ts"
 import { errorCode, native, realRoot, walk } from "./walk.ts"
 import type { WalkMessage, WalkOrder } from "./walk-messages.ts"

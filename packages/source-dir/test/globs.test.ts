@@ -1,8 +1,7 @@
 import assert from "node:assert/strict"
 import * as fs from "node:fs"
 import { test } from "node:test"
-import { toByteString } from "@backup-cloud/format"
-import { globs } from "../src/globs.ts"
+import { globs, toByteString } from "@backup-cloud/format"
 import { dirSource } from "../src/index.ts"
 import { byPath, list, temporary } from "./list.ts"
 

@@ -11,9 +11,10 @@ import { buffer } from "node:stream/consumers"
 import {
   BackupError,
   type CatalogueEntry,
+  type ErasingTarget,
   escapeControl,
   fromByteString,
-  type Target,
+  type SqlErasure,
   type TargetProblem,
 } from "@backup-cloud/format"
 import { checkAccess, type MysqlAccess } from "./access.ts"
@@ -40,12 +41,12 @@ const FIRST_USERS = ["root", "mariadb.sys", "mysql.sys", "mysql.session", "mysql
  *
  * Read back, a file is dumped from the server again: the same bytes if server and programs are of the same version.
  */
-export function mysqlTarget(options: MysqlTargetOptions): Target {
+export function mysqlTarget(options: MysqlTargetOptions): ErasingTarget {
   checkAccess(options, options.allowClear ?? false)
   return new MysqlTarget(options)
 }
 
-class MysqlTarget implements Target {
+class MysqlTarget implements ErasingTarget {
   readonly #options: MysqlTargetOptions
   readonly #staged = new Map<string, FileHandle>()
   /** Paths that are expected and not loaded yet; whole ones are true. */
@@ -56,6 +57,8 @@ class MysqlTarget implements Target {
   #loading: Promise<void> = Promise.resolve()
   /** Schemas that were there at the beginning. */
   #there: ReadonlySet<string> = new Set()
+  /** Schemas whose tables were loaded. */
+  readonly #loaded = new Set<string>()
 
   constructor(options: MysqlTargetOptions) {
     this.#options = options
@@ -165,8 +168,16 @@ class MysqlTarget implements Target {
     if (entry.type !== "d") this.#problem(entry, "has no content in the backup, and was not restored")
   }
 
-  async finish(signal: AbortSignal): Promise<readonly TargetProblem[]> {
+  async erase({ number, database, sql }: SqlErasure, signal: AbortSignal): Promise<"ran" | "apart"> {
     // What was discarded last may have held others up.
+    await this.#loadReady(signal)
+    if (!this.#loaded.has(database)) return "apart"
+    const what = `the schema ${escapeControl(database)} still holds what erasure ${number} names: do not use it`
+    await this.#run(once(sql), what, signal, `--database=${database}`)
+    return "ran"
+  }
+
+  async finish(signal: AbortSignal): Promise<readonly TargetProblem[]> {
     await this.#loadReady(signal)
     for (const path of this.#staged.keys()) await this.#drop(path)
     return this.#problems
@@ -196,15 +207,28 @@ class MysqlTarget implements Target {
 
   async #load(path: string, signal: AbortSignal): Promise<void> {
     const staged = this.#staged.get(path)
-    if (staged === undefined || this.#client === null) throw new TypeError("nothing is staged")
-    const args = ["--batch", "--binary-mode", "--comments", "--max-allowed-packet=1G"]
+    if (staged === undefined) throw new TypeError("nothing is staged")
+    await this.#run(contentOf(staged), `${escapeControl(fromByteString(path))} is loaded in part at most`, signal)
+    const part = partOf(path)
+    if (part !== null && typeof part === "object" && part.part === "tables") this.#loaded.add(part.schema)
+  }
+
+  /** @param notDone what a failure means */
+  async #run(
+    sql: AsyncIterable<Uint8Array>,
+    notDone: string,
+    signal: AbortSignal,
+    ...more: readonly string[]
+  ): Promise<void> {
+    if (this.#client === null) throw new TypeError("not begun")
+    const args = ["--batch", "--binary-mode", "--comments", "--max-allowed-packet=1G", ...more]
     const running = await startTool(this.#client, this.#options, args, signal)
     const stop = (): void => void running.stop()
     signal.addEventListener("abort", stop, { once: true })
     try {
       running.stdout.resume()
-      await running.feed(contentOf(staged), signal)
-      await running.success(`${escapeControl(fromByteString(path))} is loaded in part at most`)
+      await running.feed(sql, signal)
+      await running.success(notDone)
     } finally {
       signal.removeEventListener("abort", stop)
       await running.stop()
@@ -246,5 +270,9 @@ class MysqlTarget implements Target {
 
 const contentOf = (staged: FileHandle): AsyncIterable<Uint8Array> =>
   staged.createReadStream({ start: 0, autoClose: false })
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}
 
 const shown = (entry: CatalogueEntry): string => escapeControl(fromByteString(entry.path))

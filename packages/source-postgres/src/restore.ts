@@ -5,7 +5,7 @@
 // What was there before is not changed: roles and tablespaces stay as they are, and a database that holds something is in
 // the way unless told. Into a database that exists the content goes straight, and a failure leaves what it had come to.
 
-import { BackupError, escapeControl, fromByteString, toByteString } from "@backup-cloud/format"
+import { BackupError, escapeControl, fromByteString, type SqlErasure, toByteString } from "@backup-cloud/format"
 import { pipeInto } from "@backup-cloud/source-command"
 import { countRows, listTables } from "./facts.ts"
 import { type DatabaseParts, type Parts, type RestoredFile, readParts } from "./parts.ts"
@@ -29,9 +29,14 @@ export type PostgresEvent =
       readonly rows: number | null
     }
 
+  /** The SQL of an erasure was run in the database. */
+  | { readonly event: "erased"; readonly name: string; readonly number: number }
+
 export interface PostgresRestoreOptions extends PostgresAccess {
   /** Load into databases that hold something. */
   readonly intoExisting: boolean
+  /** What must not come back: run in each database that it is for, once that is loaded and before it has its name. */
+  readonly erase?: readonly SqlErasure[]
   readonly random: (bytes: number) => Uint8Array
   readonly onEvent: (event: PostgresEvent) => void
 }
@@ -128,10 +133,16 @@ class Restore {
   /** Into a database that is there. */
   async #restoreInto(database: string, parts: DatabaseParts, file: RestoredFile): Promise<void> {
     const name = this.#nameOf(database)
-    await this.#load(name, file).catch((error: unknown) => {
+    const loading = async (): Promise<number | null> => {
+      await this.#load(name, file)
+      const rows = this.#options.intoExisting ? null : await this.#compareRows(name, parts)
+      await this.#erase(database, name)
+      return rows
+    }
+    const rows = await loading().catch((error: unknown) => {
       throw leftOver(error, name)
     })
-    this.#restored(name, false, file, this.#options.intoExisting ? null : await this.#compareRows(name, parts))
+    this.#restored(name, false, file, rows)
   }
 
   /** As a new database, which has another name until it is whole. */
@@ -152,6 +163,7 @@ class Restore {
       await this.#feed("postgres", script)
       await this.#load(staged, file)
       const rows = await this.#compareRows(staged, parts)
+      await this.#erase(database, staged)
       await using session = await openMaintenance(this.#server, this.#signal)
       await session.run(`alter database ${quoteName(staged)} rename to ${quoteName(name)}`)
       this.#restored(name, true, file, rows)
@@ -168,6 +180,15 @@ class Restore {
   /** The content into a database, as it is verified. */
   async #load(database: string, file: RestoredFile): Promise<void> {
     await this.#pipe(database, restricted(file.content(), this.#options.random))
+  }
+
+  /** What must not come back, all of one erasure or nothing. @param loaded the name it has now */
+  async #erase(database: string, loaded: string): Promise<void> {
+    for (const erasure of this.#options.erase ?? []) {
+      if (erasure.database !== database) continue
+      await this.#pipe(loaded, restricted(once(erasure.sql), this.#options.random), "--single-transaction", "--file=-")
+      this.#options.onEvent({ event: "erased", name: escapeControl(this.#nameOf(database)), number: erasure.number })
+    }
   }
 
   /** Number of all rows; `null` if nobody knows what it was. */
@@ -194,8 +215,8 @@ class Restore {
     await this.#pipe(database, restricted(script(), this.#options.random))
   }
 
-  async #pipe(database: string, content: AsyncIterable<Uint8Array>): Promise<void> {
-    const psql = [...PSQL, "-o", "/dev/null"]
+  async #pipe(database: string, content: AsyncIterable<Uint8Array>, ...more: readonly string[]): Promise<void> {
+    const psql = [...PSQL, "-o", "/dev/null", ...more]
     await using prepared = await this.#server.prepare(database, psql, this.#signal, WRITING)
     const { kill, onLine } = this.#options
     await pipeInto(content, { ...prepared, kill, onLine, name: database }, this.#signal)
@@ -221,6 +242,10 @@ function leftOver(error: unknown, name: string): unknown {
     cause: error,
     ...(hint === undefined ? {} : { hint }),
   })
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
 }
 
 const isOfTablespace = ({ tokens }: Statement): boolean =>

@@ -34,3 +34,12 @@ function segment(text: string): string {
 function hashed(bytes: string): string {
   return hash("sha256", Buffer.from(bytes, "latin1"))
 }
+
+/**
+ * Where an object can lie in any backup, whatever else is there, and the folder of its older versions, which hold nothing else.
+ * @param key byte string, below the source's prefix
+ */
+export function pathsOfObject(key: string): { readonly current: readonly string[]; readonly versions: string } {
+  const path = pathOfKey(key)
+  return { current: [path, pathBeside(path)], versions: `${MARK}versions/${path}` }
+}

@@ -1,5 +1,6 @@
 export { type Credentials, type SsmAccess } from "./access.ts"
 export { exportJson, type ImportResult, importJson } from "./json.ts"
+export { possiblePaths } from "./paths.ts"
 export { type SsmSourceOptions, ssmSource } from "./source.ts"
 export { type SsmTargetOptions, ssmTarget } from "./target.ts"
 export { type SsmEvent } from "./writer.ts"

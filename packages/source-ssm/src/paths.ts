@@ -14,14 +14,18 @@ export function pathsOf(names: readonly string[]): Map<string, string> {
   const paths = new Map<string, string>()
   // Names with a slash first, so that theirs is the plain path.
   for (const name of names.toSorted()) {
-    const plain = plainPath(name)
-    const digest = createHash("sha256").update(name).digest("hex").slice(0, 32)
-    const choices = [plain, `${plain}@`, `@${digest}`]
-    const path = choices.find((each) => isSafePath(each) && !folders.has(each) && !taken.has(each)) ?? ""
+    const path = possiblePaths(name).find((each) => !folders.has(each) && !taken.has(each)) ?? ""
     taken.add(path)
     paths.set(name, path)
   }
   return paths
+}
+
+/** Where a parameter can lie in any backup, the first that nothing else is in the way of; byte strings. */
+export function possiblePaths(name: string): string[] {
+  const plain = plainPath(name)
+  const digest = createHash("sha256").update(name).digest("hex").slice(0, 32)
+  return [plain, `${plain}@`, `@${digest}`].filter(isSafePath)
 }
 
 const plainPath = (name: string): string => toByteString(name.replace(/^\//, ""))

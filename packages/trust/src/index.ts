@@ -1,5 +1,6 @@
 // Who may do what in an archive, and whether what lies in it is what they signed.
 
+export * from "./erasures.ts"
 export {
   checkExpiries,
   type Expired,

@@ -1,5 +1,5 @@
 // What a machine remembers of an archive in its home directory, so that a rollback is found out: whose signature it
-// pinned, the highest policy, and the heads of each source's chain. One memory is about one archive.
+// pinned, the highest policy and erasure, and the heads of each source's chain. One memory is about one archive.
 //
 // Two processes that write at once lose one another's addition, never the file; what was lost is seen again next time.
 
@@ -28,6 +28,8 @@ const memorySchema = v.strictObject({
   ),
   /** The last expiry list seen, with the digest of its file; absent before the first. */
   expiry: v.exactOptional(v.strictObject({ number: positive, sha256: digest })),
+  /** The highest record of what must not come back, and the digest of the sealed object; absent before the first. */
+  erasures: v.exactOptional(v.strictObject({ number: positive, sha256: digest })),
 })
 export type Memory = v.InferOutput<typeof memorySchema>
 export type RememberedHead = Memory["heads"][string][number]

@@ -14,6 +14,7 @@ import {
   parseRunPath,
 } from "@backup-cloud/format"
 import type { ArchiveReader, ObjectInfo } from "@backup-cloud/store"
+import { readErasures, rolledBackErasures } from "./erasures.ts"
 import { type Expiries, NO_EXPIRIES, takenBy } from "./expiries.ts"
 import type { TrustMemory } from "./memory.ts"
 import { type Problem, problemOf } from "./problems.ts"
@@ -72,7 +73,12 @@ export async function verifyArchive(options: VerifyOptions): Promise<VerifyRepor
     }
   }
   const { expiries = NO_EXPIRIES } = options
-  note(...trust.problems, ...expiries.problems, ...(await unsignedObjects(options)))
+  note(
+    ...trust.problems,
+    ...expiries.problems,
+    ...(await unsignedObjects(options)),
+    ...(await erasureProblems(options)),
+  )
 
   const sources = new Map<string, SourceRuns>()
   for (const source of knownSources(trust)) {
@@ -108,6 +114,13 @@ export async function verifyArchive(options: VerifyOptions): Promise<VerifyRepor
     if (object.startsWith("backup/")) note({ fault: "tampered", object, why: "is missing, and the policy records it" })
 
   return { ...total, problems }
+}
+
+/** Of the records of what must not come back; what they say is sealed. */
+async function erasureProblems({ trust, reader, memory, signal }: VerifyOptions): Promise<Problem[]> {
+  const found = await readErasures(trust, reader, signal)
+  const gone = rolledBackErasures(await memory.read(), found)
+  return [...found.problems, ...[found.broken, gone].filter((problem) => problem !== null)]
 }
 
 /** Every source that any policy named: one that was removed still has its runs. */

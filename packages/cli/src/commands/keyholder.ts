@@ -43,6 +43,7 @@ export function addKeyholderCommands(root: Command, register: Register): void {
     },
   )
     .requiredOption("--out <file>", "where to put the answer")
+    .option("--without-erasures", "release what was erased too; only for a request that asks for it")
     .option("--volumes-only", "release the data alone: no run key, no list of names")
     .option("--key <fingerprint>", "your holder's key")
   register(keyholder, "deny <file>", "refuse a request, in the ledger", async (session, [file = ""], options) => {
@@ -130,6 +131,7 @@ async function answer(session: Session, file: string, options: Readonly<Record<s
   const { release } = await approve({
     review: found.review,
     narrow: { volumesOnly: options["volumesOnly"] === true },
+    withoutErasures: options["withoutErasures"] === true,
     opener: gpgPrivateOpener(session.person()),
     signer: session.personSigner(key),
     ledger: found.ledger,

@@ -75,8 +75,10 @@ export async function objectRequest(
   const reader = await session.store()
   const operator = session.personSigner(await session.operatorKey(trust, ask.key))
   const { pkesks } = sealed
+  // Which says nothing of the file, and tells the holder's tool that this is no older state of the archive.
+  const erasures = (await session.erasures(trust)).length
   return {
-    message: await makeHandedRequest({ ...ask, trust, reader, file, pkesks, run, operator }),
+    message: await makeHandedRequest({ ...ask, trust, reader, file, pkesks, run, operator, erasures }),
     run: run?.run ?? RECORDED.run,
   }
 }

@@ -29,6 +29,7 @@ export function addRequestCommand(root: Command, register: Register): void {
     .option("--path <glob>", "only these paths; needs a release of the catalogue; repeat", collect)
     .option("--release <file>", "the release of the catalogue", collect)
     .option("--object <file>", "one file that a script sealed, or that an earlier system left, instead of a run")
+    .option("--without-erasures", "also for what was erased and must not come back; the holder has to agree to that")
     .option("--expires <time>", "how long the holder may take, such as 48h or 2d", "48h")
     .option("--key <fingerprint>", "your operator's key")
 }
@@ -64,6 +65,8 @@ async function request(session: Session, name: string, options: Readonly<Record<
     run,
     runs: usedRuns(run, all.runs),
     ask,
+    erasures: (await session.erasures(trust)).length,
+    withoutErasures: options["withoutErasures"] === true,
     reason: options["reason"] as string,
     expires: new Date(io.now().getTime() + duration(options["expires"] as string, "--expires")),
     operator,
@@ -81,6 +84,11 @@ async function requestObject(
   options: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const { io } = session
+  if (options["withoutErasures"] === true)
+    throw new BackupError(
+      "usage",
+      "no erasure is about a sealed file; leave --without-erasures out; no request was made",
+    )
   if (run !== undefined || options["catalogue"] === true || listOf(options, "path").length > 0)
     throw new BackupError("usage", "--object asks for one sealed file and for nothing of a run; no request was made")
   const asked = await objectRequest(session, file, {

@@ -4,6 +4,7 @@ import {
   BackupError,
   type CatalogueEntry,
   encodeEntry,
+  erasureFile,
   escapeControl,
   fromByteString,
   pathKey,
@@ -11,8 +12,9 @@ import {
 } from "@backup-cloud/format"
 import { fileContent, planLines, type RestorePlan, restore } from "@backup-cloud/restore"
 import { globs } from "@backup-cloud/source-dir"
-import { type OpenRun, planOf, shortfall } from "backup-cloud/parts"
+import { type OpenRun, planOf, restoreName, shortfall } from "backup-cloud/parts"
 import type { Command } from "commander"
+import { listErased, noteLeftOut, tellErased } from "../erased.ts"
 import { installed } from "../installed.ts"
 import { size } from "../io.ts"
 import { checkedPlace, isPostgres, openTarget, shellCommand } from "../kinds.ts"
@@ -31,6 +33,7 @@ export function addRestoreCommands(root: Command, register: Register): void {
     command
       .requiredOption("--release <file>", "what a key holder answered; repeat", collect)
       .option("--key <fingerprint>", "your operator's key")
+      .option("--without-erasures", "also what was erased and must not come back; the release must say so")
   withRelease(
     register(root, "files <run> [glob]", "what a run holds", async (session, [run = "", glob], options) => {
       await files(session, run, glob, options)
@@ -70,6 +73,7 @@ export function addRestoreCommands(root: Command, register: Register): void {
     .option("--password-file <file>", "of a database or git server, of GitHub: where the password or token is")
     .option("--password-command <command>", "of a database or git server, of GitHub: what puts it out")
     .option("--verify", "read everything again and compare")
+    .option("--list-erased", "name what erasures keep from coming back")
     .option("--dry-run", "only say what would be done")
     .option("--salvage", "bring what is intact of a damaged archive, list the rest")
     .option("--set-id", "set-user-id and set-group-id bits too")
@@ -104,6 +108,7 @@ async function files(
       error: error ?? null,
     })
   }
+  noteLeftOut(session, open)
 }
 
 const time = (mtime: string): string => {
@@ -139,6 +144,8 @@ async function diff(
     if (order <= 0) x = await left.next()
     if (order >= 0) y = await right.next()
   }
+  noteLeftOut(session, a)
+  noteLeftOut(session, b)
   session.event({ event: "result", changes })
 }
 
@@ -155,6 +162,11 @@ async function cat(
     for await (const piece of fileContent(open.view, entry, session.io.signal)) await session.io.raw(piece)
     return
   }
+  const number = open.view.erasing.numberOf(wanted, false)
+  if (number > 0)
+    throw new BackupError("refused", `${escapeControl(path)} must not come back: erasure ${number} names it`, {
+      hint: "backup-cloud erase list says why",
+    })
   throw new BackupError("not-found", `${escapeControl(path)} is not in ${escapeControl(name)}`, {
     hint: "backup-cloud files lists what is",
   })
@@ -184,9 +196,11 @@ async function restoreRun(session: Session, name: string, options: Readonly<Reco
   const open = await openRun(session, name, options, salvage)
   const paths = listOf(options, "path")
   const plan = await planOf(open, name, paths.length === 0 ? null : globs(paths, []))
+  if (options["listErased"] === true) await listErased(session, open)
+  noteLeftOut(session, open)
   if (options["dryRun"] === true) {
     for (const line of planLines(plan)) session.say(line)
-    session.event({ event: "result", files: plan.files, bytes: plan.bytes })
+    session.event({ event: "result", files: plan.files, bytes: plan.bytes, leftOut: open.view.erasing.leftOut })
     return
   }
   if (typeof options["pipe"] === "string") {
@@ -212,7 +226,7 @@ async function restoreRun(session: Session, name: string, options: Readonly<Reco
     view: open.view,
     plan,
     target,
-    what: JSON.stringify([open.run.run, paths]),
+    what: restoreName(open, paths),
     salvage,
     verify: options["verify"] === true,
     onEvent(event) {
@@ -230,7 +244,8 @@ async function restoreRun(session: Session, name: string, options: Readonly<Reco
   session.say(
     `Restored ${result.files} files of ${size(result.bytes)} to ${where} in ${seconds.toFixed(1)} s${result.resumed > 0 ? `, ${result.resumed} of them were there already` : ""}.`,
   )
-  session.event({ event: "result", seconds, ...result })
+  tellErased(session, result.erased, where)
+  session.event({ event: "result", seconds, ...result, leftOut: open.view.erasing.leftOut })
   for (const hole of open.holes) session.note(`LOST part of the catalogue: ${escapeControl(hole)}`)
   const { all: lost, unmade } = shortfall(open, result)
   if (kind === "ssm" && lost === unmade && lost > 0) {
@@ -266,6 +281,26 @@ async function pipeFiles(session: Session, open: OpenRun, plan: RestorePlan, scr
     bytes += entry.size
     session.event({ event: "piped", path: name, bytes: entry.size })
   }
+  for (const { number, database, sql } of open.view.erasing.sql) {
+    const name = erasureFile(number)
+    const content = (async function* () {
+      yield sql
+    })()
+    const command = shellCommand(script, "{name}")
+    await pipeInto(
+      content,
+      {
+        name,
+        command,
+        kill: io.kill,
+        onLine: (_, line) => {
+          session.say(line)
+        },
+      },
+      signal,
+    )
+    tellErased(session, [{ number, database, how: "written" }], "what the command made of it")
+  }
   session.say(`Restored ${files} files of ${size(bytes)} into the command.`)
-  session.event({ event: "result", files, bytes })
+  session.event({ event: "result", files, bytes, leftOut: open.view.erasing.leftOut })
 }

@@ -7,8 +7,8 @@
 //
 // Names are matched as UTF-8 text; each byte that is not valid there counts as U+FFFD, which only `*`, `?` and `**` match.
 
-import { BackupError } from "@backup-cloud/format"
 import picomatch from "picomatch"
+import { BackupError } from "./faults.ts"
 
 /** What to do with an entry. `look`: not wanted itself, but something below it may be. */
 type Verdict = "take" | "look" | "leave"
