@@ -185,3 +185,29 @@ test("a home without the source's keys, or that trusts nobody, backs up nothing"
   await backup({ ...machine, name: "notes", source })
   assert.equal(world.runs("notes").length, count + 1)
 })
+
+test("what was erased is left out and counted, and comes back only by a release that says so", async () => {
+  const run = world.runs("notes")[1] ?? ""
+  world.ok("admin", "erase", "add", "notes", "--path", "/c", "--reason", "asked", "--yes")
+  const releases = [world.release(`notes@${run}`, "honest")]
+  const call = { ...operator, run: `notes@${run}`, releases }
+  const result = await restore({ ...call, target: dirTarget({ root: world.file("without c") }) })
+  assert.deepEqual(result.leftOut, { entries: 1, files: 1, bytes: 5 })
+  assert.ok(!filesIn(world.file("without c")).some(([name]) => name === "c"))
+  const nothing = restore({ ...call, target: dirTarget({ root: world.file("no c") }), wanted: globs(["c"], []) })
+  await assert.rejects(
+    nothing,
+    (error) => isFault(error, "not-found") && /erasures leave 1 entries out/.test(String(error)),
+  )
+  const all = { ...call, target: dirTarget({ root: world.file("with c") }), withoutErasures: true }
+  await assert.rejects(restore(all), (error) => isFault(error, "refused"))
+  world.ok("oscar", "request", `notes@${run}`, "--without-erasures", "--reason", "x", "--out", world.file("ask"))
+  const out = ["--out", world.file("yes"), "--yes"]
+  world.ok("alice", "keyholder", "approve", world.file("ask"), "--without-erasures", ...out)
+  const back = await restore({ ...all, releases: [world.file("yes")] })
+  assert.deepEqual(back.leftOut, { entries: 0, files: 0, bytes: 0 })
+  assert.deepEqual(
+    filesIn(world.file("with c")).find(([name]) => name === "c"),
+    ["c", Buffer.from("three")],
+  )
+})

@@ -16,16 +16,25 @@ interface LyingRun {
   readonly kept: string
 }
 
-export interface Lying {
-  readonly runs: readonly LyingRun[]
+/** A medium by its label or code, and the ids of the runs that it holds. */
+export interface MediumRuns {
+  readonly medium: string
+  readonly runs: readonly string[]
 }
 
-/** For each record the runs that hold, or may hold, what it names. */
+export interface Lying {
+  readonly runs: readonly LyingRun[]
+  /** Which media hold which of these runs. */
+  readonly media: readonly MediumRuns[]
+}
+
+/** For each record the runs that hold, or may hold, what it names. @param media all that is known of what lies where */
 export async function whereItLies(
   session: Session,
   trust: Trust,
   records: readonly Erasure[],
   options: Readonly<Record<string, unknown>>,
+  media: readonly MediumRuns[] = [],
 ): Promise<ReadonlyMap<Erasure, Lying>> {
   const found = new Map<Erasure, Lying>()
   for (const record of records) {
@@ -36,9 +45,16 @@ export async function whereItLies(
       const entries = await entriesIn(session, { trust, all, run }, record, listOf(options, "release"))
       if (entries !== 0) runs.push({ run: run.run, entries, kept: keptUntil(trust.policy, run) })
     }
-    found.set(record, { runs })
+    found.set(record, { runs, media: mediaWith(runs, media) })
   }
   return found
+}
+
+function mediaWith(lying: readonly LyingRun[], media: readonly MediumRuns[]): MediumRuns[] {
+  const ids = new Set(lying.map(({ run }) => run))
+  return media
+    .map(({ medium, runs }) => ({ medium, runs: runs.filter((run) => ids.has(run)) }))
+    .filter(({ runs }) => runs.length > 0)
 }
 
 /** How many entries of the run the record names; `null` if no release opens its catalogue. A record of SQL alone may be in any. */
@@ -77,10 +93,13 @@ function keptUntil({ keep = [], holds = [] }: Policy, { source, run }: JudgedRun
   return until === undefined ? rules : `held until ${until}, then ${rules}`
 }
 
-export function describeLying({ runs }: Lying): string[] {
+export function describeLying({ runs, media }: Lying): string[] {
   if (runs.length === 0) return ["  no run holds it"]
-  return runs.map(({ run, entries, kept }) => {
-    const what = entries === null ? "may lie in" : `${entries} entries lie in`
-    return `  ${what} run ${run}, ${kept}`
-  })
+  return [
+    ...runs.map(({ run, entries, kept }) => {
+      const what = entries === null ? "may lie in" : `${entries} ${entries === 1 ? "entry lies" : "entries lie"} in`
+      return `  ${what} run ${run}, ${kept}`
+    }),
+    ...media.map((each) => `  medium ${each.medium} holds ${each.runs.join(", ")}`),
+  ]
 }

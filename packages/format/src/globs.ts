@@ -88,7 +88,9 @@ function matcher(pattern: string): (text: string) => boolean {
   // The flag lets the dots of its expressions match newlines.
   const options = { dot: true, nonegate: true, noextglob: true, strictSlashes: true, flags: "s", debug: true }
   try {
-    return picomatch(plain, options)
+    // Not its matcher, to which a name that reads like the pattern matches too.
+    const expression = picomatch.makeRe(plain, { ...options, literalBrackets: false })
+    return (text) => expression.test(text)
   } catch (cause) {
     throw new BackupError("usage", `pattern ${JSON.stringify(pattern)} cannot be read`, { cause })
   }

@@ -362,3 +362,14 @@ test("a fault names the object and the member", () => {
 test("a line of objects is read back as it was", () => {
   for (const line of sample.receipt.objects) assert.equal(objectLine(parseObjectLine(line)), line)
 })
+
+test("a request says that it is for what was erased too, or says nothing of it", () => {
+  const asking = { ...sample.request, without_erasures: true } as const
+  assert.deepEqual(requestCodec.decode(requestCodec.encode(asking), "x"), asking)
+  const json = text(requestCodec.encode(asking))
+  refused(
+    () => requestCodec.decode(bytes(swap(json, `"without_erasures": true`, `"without_erasures": false`)), "x"),
+    "false",
+  )
+  refused(() => requestCodec.decode(bytes(swap(json, `"without_erasures": true`, `"without_erasures": 1`)), "x"), "1")
+})

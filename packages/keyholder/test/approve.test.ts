@@ -112,6 +112,22 @@ test("a run: its key, and of the earlier run the passphrases of what it uses and
   assert.equal([...recipients.matchAll(/pubkey enc packet/g)].length, 1)
 })
 
+test("what was erased is released only if both the request and the holder say so, and the ledger tells", async () => {
+  const ledger = await newLedger()
+  const asked = { without_erasures: true, erasures: 2 } as const
+  await assert.rejects(answer(asked, { bend: { ledger } }), { fault: "refused", message: /for what was erased too/ })
+  await assert.rejects(answer({}, { bend: { ledger, withoutErasures: true } }), {
+    fault: "refused",
+    message: /is not for what was erased/,
+  })
+  assert.equal(ledger.entries.length, 0)
+  const { release } = await answer(asked, { bend: { ledger, withoutErasures: true } })
+  assert.deepEqual([release.erasures, release.without_erasures], [2, true])
+  assert.equal(ledger.entries[0]?.without_erasures, true)
+  const again = await openLedger(ledger.path)
+  assert.equal(again.entries[0]?.without_erasures, true)
+})
+
 test("any holder can answer, with OpenPGP.js as the verifier, too", async () => {
   const ledger = await newLedger()
   const review = await reviewRequest({

@@ -6,8 +6,9 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { encodeRunKey, type ReleaseRequest, requestCodec } from "@backup-cloud/format"
+import { newMemory } from "@backup-cloud/trust"
 import type { HolderMemory, Ledger, Review } from "../src/index.ts"
-import { approve, deny, describeReview, openLedger, reviewRequest } from "../src/index.ts"
+import { approve, deny, describeReview, memoryOfHome, openLedger, reviewRequest } from "../src/index.ts"
 import { openDoors } from "./doors.ts"
 import {
   archive,
@@ -218,6 +219,20 @@ test("erasures that the holder knows of are not to be forgotten", async () => {
   await deny({ review: await review(ask({ erasures: 9 }), { ledger }), reason: "practice", ledger, now })
   const later = await review(ask({ id: "bb".repeat(16), erasures: 2 }), { ledger })
   assert.match(describeReview(later).join("\n"), /knows of 2 erasures; an earlier request spoke of 9/)
+})
+
+test("a request for what was erased too is shown in capitals, any other not", async () => {
+  const shout = /NONE IS HONOURED: THE OPERATOR ASKS FOR WHAT WAS ERASED TOO/
+  assert.match(describeReview(await review(ask({ erasures: 2, without_erasures: true }))).join("\n"), shout)
+  const said = describeReview(await review(ask({ erasures: 2 }))).join("\n")
+  assert.match(said, /erasures {4}up to number 2 will be honoured/)
+  assert.doesNotMatch(said, shout)
+})
+
+test("what the home has seen of erasures counts as known", async () => {
+  const seen = { ...newMemory("A".repeat(40)), archive, erasures: { number: 3, sha256: "0".repeat(64) } }
+  await rejects(ask({ erasures: 2 }), /2 erasures, but there are at least 3/, { memory: memoryOfHome(seen) })
+  await review(ask({ erasures: 3 }), { memory: memoryOfHome(seen) })
 })
 
 test("receipts and keys: whatever was exchanged is found", async () => {

@@ -17,6 +17,8 @@ const table: readonly (readonly [string, string, boolean])[] = [
   ["*.o", "x.obj", false],
   ["*", "anything/", true],
   ["?", "a", true],
+  ["[a]", "a", true],
+  ["[a]", "[a]", false],
   ["?", "ab", false],
   [".*", ".hidden", true],
   // A slash at the end: directories only.

@@ -289,3 +289,23 @@ test("extended attributes and access lists", async (t) => {
   assert.match(sh("getfacl -cn d"), /default:group::r-x/)
   assert.equal(fs.statSync(Buffer.from(`${root}/fi\nle\xff`, "latin1")).mode & 0o777, 0o460)
 })
+
+test("SQL of an erasure lies beside the data for its owner alone, and nothing that is there is replaced by it", async (t) => {
+  const root = place(t)
+  const sql = { number: 12, database: "shop", sql: bytes("DELETE FROM t;\n") }
+  const file = join(root, "ERASE-000012.sql")
+  const target = dirTarget({ root })
+  await target.begin("x", signal)
+  assert.equal(await target.erase(sql, signal), "written")
+  assert.equal(fs.readFileSync(file, "utf8"), "DELETE FROM t;\n")
+  assert.equal(fs.statSync(file).mode & 0o777, 0o600)
+  // Gone on with after an interruption.
+  const again = dirTarget({ root })
+  await again.begin("x", signal)
+  assert.equal(await again.erase(sql, signal), "written")
+  await assert.rejects(again.erase({ ...sql, sql: bytes("DROP TABLE t;") }, signal), { fault: "conflict" })
+  fs.rmSync(file)
+  fs.symlinkSync(join(root, "elsewhere"), file)
+  await assert.rejects(again.erase(sql, signal), { fault: "conflict" })
+  assert.ok(!fs.existsSync(join(root, "elsewhere")))
+})

@@ -4,7 +4,14 @@
 import { tmpdir } from "node:os"
 import type { Source, SourceEntry } from "@backup-cloud/format"
 import type { Machine } from "../../backup/test/machine.ts"
-import { catalogueEntries, openRoot, planRestore, type RestoreResult, restore } from "../../restore/src/index.ts"
+import {
+  catalogueEntries,
+  Erasing,
+  openRoot,
+  planRestore,
+  type RestoreResult,
+  restore,
+} from "../../restore/src/index.ts"
 import { collect, signal } from "../../trust/test/archive.ts"
 import { type MysqlSourceOptions, type MysqlTargetOptions, mysqlSource, mysqlTarget } from "../src/index.ts"
 import type { Server } from "./server.ts"
@@ -66,14 +73,15 @@ interface Wanted extends Partial<MysqlTargetOptions> {
   readonly run?: string
   readonly verify?: boolean
   readonly wanted?: (path: string) => boolean
+  readonly erasing?: Erasing
 }
 
 export async function restoreInto(
   machine: Machine,
   server: Server,
-  { run = "latest", verify = false, wanted = () => true, ...more }: Wanted = {},
+  { run = "latest", verify = false, wanted = () => true, erasing = new Erasing([]), ...more }: Wanted = {},
 ): Promise<RestoreResult> {
-  const view = await machine.view(machine.store, run)
+  const view = { ...(await machine.view(machine.store, run)), erasing }
   const root = await openRoot(view, signal)
   const judge = (path: string, directory: boolean) => (directory ? "look" : wanted(path) ? "take" : "leave")
   const plan = await planRestore(() => catalogueEntries(view, root, signal), { judge })

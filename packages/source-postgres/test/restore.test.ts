@@ -10,7 +10,7 @@ import { after, before, test } from "node:test"
 import { BackupError, isFault } from "@backup-cloud/format"
 import { type Machine, makeMachine } from "../../backup/test/machine.ts"
 import { signal } from "../../trust/test/archive.ts"
-import { postgresSource, type RestoredFile, restoreDatabases } from "../src/index.ts"
+import { type PostgresRestoreOptions, postgresSource, type RestoredFile, restoreDatabases } from "../src/index.ts"
 import { filesOf, restoring } from "./archive.ts"
 import { Cluster } from "./cluster.ts"
 import { described, makeSample, ROLES } from "./sample.ts"
@@ -119,6 +119,37 @@ test("a database that holds something is in the way before anything is written, 
   const twice: unknown = await into(true).catch((error: unknown) => error)
   assert.ok(isFault(twice, "incomplete"))
   assert.match(twice.message, /already exists.*what had come until then is in the database used$/)
+})
+
+test("rows that were erased are gone before the database has its name; SQL that fails leaves no database", async () => {
+  const count = (of: string): string => other.sql(of, "select count(*) from shop.orders").trim()
+  const into = async (sql: string, path: string, more: Partial<PostgresRestoreOptions> = {}) => {
+    const erase = [
+      { number: 7, database: NAME, sql: Buffer.from(sql) },
+      { number: 8, database: "another", sql: Buffer.from("this is not run") },
+    ]
+    const { options, events } = restoring(other, path, { erase, ...more })
+    await restoreDatabases(filesOf(machine, first, ofShop), options, signal)
+    return events
+  }
+  const events = await into("delete from shop.orders where id <= 100", "/erased")
+  assert.equal(count("erased"), "400")
+  assert.deepEqual(events[0], { event: "erased", name: "erased", number: 7 })
+  // The same without the record: they are there.
+  await into("", "/not%20erased", { erase: [] })
+  assert.equal(count("not erased"), "500")
+
+  const there = databases(other)
+  for (const sql of ["delete from shop.orders; select nothing", "\\! true\n", "delete from shop.nowhere;"]) {
+    const error: unknown = await into(sql, "/failed").catch((e: unknown) => e)
+    assert.ok(isFault(error, "incomplete"), String(error))
+    assert.deepEqual(databases(other), there)
+  }
+  // Into one that is there it is all or nothing, and the error says what is left.
+  other.sql("postgres", "create database present")
+  const half: unknown = await into("delete from shop.orders; select nothing", "/present").catch((e: unknown) => e)
+  assert.match(String(half), /what had come until then is in the database present/)
+  assert.equal(count("present"), "500")
 })
 
 test("a database of another encoding comes back in it, with its name, comments and texts", async () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isSafePath, pathKey, toByteString } from "@backup-cloud/format"
 import fc from "fast-check"
+import { pathsOfObject } from "../src/index.ts"
 import { entriesOf, tableOf } from "../src/source.ts"
 import type { Listed } from "../src/table.ts"
 
@@ -90,4 +91,17 @@ test("keys that are paths stay as they are, and others are escaped alike each ti
 
 test("a list that names an object twice makes one entry", async () => {
   assert.deepEqual(await paths("a", "a"), ["a"])
+})
+
+test("wherever an object lies, it is where it can lie, and its older versions are in one folder", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.uniqueArray(text, { minLength: 1, maxLength: 6 }), async (keys) => {
+      const found = await entries(keys.flatMap((key) => [object(key), object(key, "v1", true)]))
+      for (const { path, attributes } of found.filter(({ type }) => type === "f")) {
+        const { current, versions } = pathsOfObject(attributes.get("s3.key") ?? path)
+        const old = attributes.has("s3.old")
+        assert.ok(old ? path === `${versions}/.s3-version-v1` : current.includes(path), path)
+      }
+    }),
+  )
 })

@@ -137,7 +137,7 @@ async function list(session: Session, options: Options): Promise<void> {
     const { number, created, source, until, paths, files, database, reason, ticket, replaces } = record
     session.event({
       ...{ event: "erasure", number, created, source, until, paths, files, database, reason, ticket, replaces },
-      runs: places.runs,
+      ...places,
     })
   }
   session.event({ event: "result", erasures: sealed.length, inForce: records.length })
