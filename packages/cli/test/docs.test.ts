@@ -20,6 +20,7 @@ const tests: Readonly<Record<string, string>> = {
   "docs/restore-day.md": "packages/cli/test/restore-day.test.ts",
   "docs/offline.md": "packages/cli/test/offline.test.ts",
   "docs/scripts.md": "packages/cli/test/shell.test.ts",
+  "docs/erasures.md": "packages/cli/test/erasures-page.test.ts",
   "docs/recovery.md": "recovery/test/docs.test.ts",
   "docs/retention.md": "packages/cli/test/expire.test.ts",
 }
