@@ -1,7 +1,7 @@
 #!/bin/sh
 # Brings one run of a backup-cloud archive back with stock tools alone; RECOVER.txt says how to use it.
 #
-#   sh recover.sh [--admin FINGERPRINT] [--passphrases FILE]... [--set-id] [--devices] [--without-erasures] SOURCE RUN DIR
+#   sh recover.sh [--admin FINGERPRINT] [--passphrases FILE]... [--set-id] [--devices] [--erasures FILE]... [--without-erasures] SOURCE RUN DIR
 #
 # It lies in the archive and reads the one it lies in. It checks every signature, length and digest before it opens an
 # object, and each file's digest before the file gets its name. What is damaged is left out and listed on standard
@@ -27,10 +27,10 @@ die() {
 tampered=0 incomplete=0
 bad() { say "DOES NOT VERIFY: $*"; tampered=1; }
 lack() { say "MISSING: $*"; incomplete=1; }
-usage() { die 2 "usage: sh recover.sh [--admin FINGERPRINT] [--passphrases FILE]... [--set-id] [--devices] [--without-erasures] SOURCE RUN DIR"; }
+usage() { die 2 "usage: sh recover.sh [--admin FINGERPRINT] [--passphrases FILE]... [--set-id] [--devices] [--erasures FILE]... [--without-erasures] SOURCE RUN DIR"; }
 
 # --- arguments ------------------------------------------------------------------------------------------------------
-admin='' releases='' set_id=0 devices=0 without_erasures=0
+admin='' releases='' records='' set_id=0 devices=0 without_erasures=0
 while [ $# -gt 0 ]; do
   case $1 in
     --admin) [ $# -gt 1 ] || usage; admin=$2; shift ;;
@@ -42,6 +42,10 @@ while [ $# -gt 0 ]; do
       releases="$releases$part$nl#$nl"; shift ;;
     --set-id) set_id=1 ;;
     --devices) devices=1 ;;
+    --erasures)
+      [ $# -gt 1 ] || usage
+      part=$(cat <"$2") || die 10 "cannot read $2"
+      records="$records$part$nl#$nl"; shift ;;
     --without-erasures) without_erasures=1 ;;
     -*) usage ;;
     *) break ;;
@@ -70,9 +74,13 @@ case $0 in */*) archive=${0%/*} ;; *) archive=. ;; esac
 archive=$(cd "${archive:-/}" && pwd && printf x) || die 10 "cannot enter the archive"
 archive=${archive%"$nl"x}
 [ -f "$archive/archive.json" ] || die 10 "there is no archive.json beside recover.sh"
-if [ $without_erasures = 0 ] && [ -d "$archive/erasures" ] && [ -n "$(find "$archive/erasures" -name '*.json.gpg' | sed 1q)" ]; then
-  say "This archive records that some data must not come back (erasures/). Each record is readable for the operators"
-  say "with gpg -d. Where you may bring back all the same, call again with --without-erasures."
+recorded=0
+[ ! -d "$archive/erasures" ] || recorded=$(find "$archive/erasures" -name '*.json.gpg' | awk 'END { print NR }')
+if [ $without_erasures = 0 ] && [ "$recorded" -gt 0 ] && [ -z "$records" ]; then
+  say "This archive records that some data must not come back. Holders and operators can read the records; for each file:"
+  say "  gpg -d $archive/erasures/000001.json.gpg >record-1"
+  say "Call again with --erasures record-1 and so on for all of them; of those that a later one replaces, that one will do."
+  say "Where you may bring back all the same, call again with --without-erasures."
   die 12 "stopped at erasures/"
 fi
 
@@ -156,13 +164,13 @@ depth == 0 { fail() }
     name = child[at, ++seen[depth]]; head = "\"" name "\": "
     if (name == "" || substr(rest, 1, length(head)) != head) fail()
     rest = substr(rest, length(head) + 1); at = path(at, name); k = kind[at]
-  } else k = mode[depth] == "S" ? "s" : "o"
-  if (rest == "{" && k == "o" || rest == "[" && (k == "S" || k == "O")) {
+  } else k = mode[depth] == "S" ? "s" : mode[depth] == "N" ? "n" : "o"
+  if (rest == "{" && k == "o" || rest == "[" && k ~ /[SON]/) {
     depth++; mode[depth] = k; where[depth] = at; seen[depth] = 0; last = "open"; next
   }
   last = "plain"
   if (substr(rest, length(rest)) == ",") { last = "comma"; rest = substr(rest, 1, length(rest) - 1) }
-  if (k == "S" || k == "O") { if (rest != "[]") fail(); next }
+  if (k ~ /[SON]/) { if (rest != "[]") fail(); next }
   if (k == "s") {
     if (rest !~ /^"([^"\\]|\\["\\])*"$/ || rest ~ /[[:cntrl:]]/) fail()
     rest = substr(rest, 2, length(rest) - 2); gsub(/\\"/, "\"", rest); gsub(/\\\\/, "\\", rest)
@@ -186,6 +194,8 @@ previous=S uses=O uses.run=s uses.sums=s uses.volumes=s uses.catalogues=s entrie
 handed.sha256=s handed.pkesk=s objects=S'
 release_schema='format=s type=s archive=s request=s created=s expires=s holder=s operator=s source=s run=s kind=s erasures=n
 without_erasures=b secrets=S'
+erasure_schema='format=s type=s archive=s number=n created=s previous=s source=s until=s paths=S files=S sql=s database=s reason=s
+ticket=s replaces=N'
 flat() { # stdin: a document, $1: schema
   schema=$(printf '%s' "$1" | tr '\n' ' ')
   awk -v schema="$schema" "$json_awk"
@@ -347,6 +357,9 @@ while [ -n "$releases" ]; do
   part=$(printf '%s\n' "$part" | flat "$release_schema") || die 31 "--passphrases: this is not a decrypted release"
   [ "$(printf '%s\n' "$part" | awk -F '\t' '$1 ~ /^(format|type|archive|source)$/ { printf "%s ", $2 }')" = "backup-cloud/1 release $archive_id $source " ] ||
     die 31 "--passphrases: the release is of another archive or source"
+  stated=$(printf '%s\n' "$part" | awk -F '\t' '$1 == "erasures" { print $2 }')
+  [ $without_erasures = 1 ] || [ "$stated" -le "$recorded" ] ||
+    die 12 "the release states $stated records of what must not come back, and $recorded are here: use a newer copy of the archive"
   secrets=$secrets$(printf '%s\n' "$part" | awk -F '\t' '$1 == "secrets" { print $2 }')$nl
 done
 part=
@@ -504,7 +517,7 @@ until read_catalogue "$chosen"; do
   say "going back to number $chosen of the run"
 done
 
-# --- the plan: the whole catalogue is judged before anything is written -------------------------------------------------
+# --- the plan: what of the catalogue comes back is judged as a whole before anything is written ------------------------
 # Percent encoding to what a shell reads in quotes (any bytes but NUL), and the order of decoded bytes with / as 0.
 names_awk='
 BEGIN {
@@ -538,6 +551,81 @@ function before(a, b) {
   gsub("/", "\001", a); gsub("/", "\001", b)
   return "x" a < "x" b
 }'
+# Reads the records that were given, for each of those in the archive that no other replaces; the rules go to $stage/rules.
+read_records() {
+  certificate "$archive/config/admin/$pinned.asc" "$(member "$stage/policy-1" administrator.sha256)" "$pinned" || die 31 "the administrator's certificate"
+  n=1
+  while [ $n -le "$recorded" ]; do
+    object=$archive/erasures/$(printf '%06d' $n).json.gpg
+    signed "$object" "$object.sig" "$pinned" || die 31 "erasures/$(printf '%06d' $n).json.gpg: no signature of the administrator counts"
+    n=$((n + 1))
+  done
+  : >"$stage/replaced"
+  while [ -n "$records" ]; do
+    part=${records%%"$nl#$nl"*}
+    records=${records#*"$nl#$nl"}
+    printf '%s\n' "$part" | flat "$erasure_schema" >"$stage/record" || die 31 "--erasures: this is not a decrypted record"
+    n=$(member "$stage/record" number) before=
+    [ "$n" -le 1 ] || before=$(digest_of "$archive/erasures/$(printf '%06d' $((n - 1))).json.gpg")
+    [ "$n" -ge 1 ] && [ "$n" -le "$recorded" ] && says "$stage/record" format=backup-cloud/1 type=erasure archive="$archive_id" previous="$before" ||
+      die 31 "--erasures: record $n is none of this archive"
+    mv "$stage/record" "$stage/record-$n"
+    awk -F '\t' '$1 == "replaces" { print $2 }' <"$stage/record-$n" >>"$stage/replaced"
+  done
+  started=$(member "$own/$run_top" started)
+  n=0
+  while [ $n -lt "$recorded" ]; do
+    n=$((n + 1))
+    [ -z "$(awk -v n=$n '$1 == n' <"$stage/replaced")" ] || continue
+    [ -f "$stage/record-$n" ] || die 12 "record $n of what must not come back is not given: gpg -d $archive/erasures/$(printf '%06d' $n).json.gpg, and --erasures"
+    says "$stage/record-$n" source="$source" || continue
+    until=$(member "$stage/record-$n" until)
+    [ -z "$until" ] || awk -v a="$started" -v b="$until" 'BEGIN { exit !("x" a <= "x" b) }' || continue
+    awk -F '\t' '$1 == "paths" { print "p " $2 } $1 == "files" { print "f " $2 }' <"$stage/record-$n" >>"$stage/rules"
+    [ -z "$(member "$stage/record-$n" sql)" ] ||
+      say "ERASURE $n: before anybody uses the database $(member "$stage/record-$n" database), run in it what the record has as sql, in base64"
+  done
+}
+: >"$stage/rules"
+if [ $without_erasures = 0 ] && [ "$recorded" -gt 0 ]; then read_records; fi
+# Of globs, those with no more than * are known here; of names, one as good as another for the same file.
+if [ -s "$stage/rules" ]; then
+  mv "$stage/catalogue" "$stage/all"
+  awk -v left="$stage/left-out" "$names_awk"'
+  function pattern(s, i, c, o) {
+    for (i = 1; i <= length(s); i++) {
+      c = substr(s, i, 1)
+      o = o (c == "*" ? "[^/]*" : c ~ "[.+]" ? "[" c "]" : c ~ "[A-Za-z0-9/_,:@~-]" ? c : sprintf("%%%02X", number[c]))
+    }
+    return "^" o "$"
+  }
+  function hit(path, type, i, name) {
+    if (path == "%2D") path = "-"
+    if (type != "d" && path in exact) return 1
+    name = path; sub("^.*/", "", name)
+    for (i = 1; i <= globs; i++) if ((type == "d" || !folder[i]) && (deep[i] ? name : path) ~ glob[i]) return 1
+    return 0
+  }
+  pass == 1 && $1 == "f" { exact[substr($0, 3)]; next }
+  pass == 1 {
+    s = substr($0, 3); if (index(s, "?") || index(s, "[") || index(s, "{") || index(s, "\\") || index(s, "**")) { print s; exit 1 }
+    anchored = sub("^/", "", s); folder[++globs] = sub("/+$", "", s); deep[globs] = !anchored && !index(s, "/"); glob[globs] = pattern(s); next
+  }
+  $1 == "+" { if (pass == 3 && !leave) print; next }
+  $7 == "." { above = "" }
+  {
+    leave = above != "" && index($7, above) == 1
+    if (!leave && $7 != "." && hit($7, $1)) { leave = 1; if ($1 == "d") above = $7 "/" }
+    if (pass == 2) { if (leave) { if ($1 == "h") first[$8]; else gone[$7] } next }
+    if ($7 in first || $1 == "h" && ($8 in first || $8 in gone)) leave = 1
+    if (leave) n++; else print
+  }
+  END { print n + 0 > left }' pass=1 "$stage/rules" pass=2 "$stage/all" pass=3 "$stage/all" >"$stage/catalogue" ||
+    die 12 "the pattern $(sed 1q <"$stage/catalogue") says what must not come back, and is not known to this script: bring back with --without-erasures where you may, and remove it"
+  say "left out: $(cat "$stage/left-out") entries that must not come back"
+  rm -f "$stage/all"
+fi
+
 # Each file's last chunk carries its digest, whether it was sparse, and its path. A chunk is appended in the step of the
 # latest volume that it or a chunk before it lies in. Order of a volume: 1,000,000 x its run's place in uses + number.
 : >"$stage/plan" >"$stage/need"

@@ -2,6 +2,7 @@
 // Then what an operator could do about it: an older or thinned copy of the archive, a release of another time, a new key.
 
 import assert from "node:assert/strict"
+import { execFileSync, spawnSync } from "node:child_process"
 import { cpSync, existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
@@ -268,6 +269,61 @@ test("an operator enrolled later is told to ask for a renewal, and honours what 
   const json = world.ok("oscar", "erase", "list", "--json")
   assert.match(json, /"event":"result","erasures":6,"inForce":3/)
   world.ok("admin", "verify")
+})
+
+test("recover.sh leaves out the same, once it is given the records, and stops without them", () => {
+  const gpg = ["gpg", "--homedir", world.file("oscar"), "--batch", "--quiet", "--pinentry-mode", "loopback"]
+  const decrypted = (file: string, name: string): string => {
+    const [program = "", ...args] = [...gpg, "--output", world.file(name), "--decrypt", file]
+    // That it cannot check the holder's signature is no matter here.
+    spawnSync(program, args, { stdio: "ignore" })
+    assert.ok(existsSync(world.file(name)), name)
+    return world.file(name)
+  }
+  const records = [4, 5, 6].map((n) => decrypted(join(world.archive, `erasures/00000${n}.json.gpg`), `record-${n}`))
+  const recover = (name: string, to: string, ...given: readonly string[]) => {
+    const passphrases = world.file(`${name}.json`)
+    if (!existsSync(passphrases)) decrypted(world.file(`${name}.release`), `${name}.json`)
+    const args = ["--admin", world.fingerprints.get("admin") ?? "", "--passphrases", passphrases, ...given]
+    const [run = ""] = world.runs(name)
+    const script = [join(world.archive, "recover.sh"), ...args, name, run, world.file(to)]
+    const { status, stderr } = spawnSync("sh", script, { encoding: "utf8" })
+    return { status, stderr }
+  }
+  const all = records.flatMap((file) => ["--erasures", file])
+  for (const name of ["docs", "parameters"] as const) {
+    const { status, stderr } = recover(name, `recovered-${name}`, ...all)
+    assert.equal(status, 0, stderr)
+    assert.match(stderr, new RegExp(`left out: ${name === "docs" ? 4 : 1} entries that must not come back`))
+    execFileSync("diff", ["-r", world.file(name), world.file(`recovered-${name}`)])
+  }
+  assert.match(recover("db", "recovered-db", ...all).stderr, /ERASURE 6: before anybody uses the database shop/)
+  const stopped = recover("docs", "stopped")
+  assert.equal(stopped.status, refused)
+  assert.match(stopped.stderr, /gpg -d .*erasures\/000001\.json\.gpg/)
+  const fewer = recover("docs", "fewer", ...all.slice(2))
+  assert.equal(fewer.status, refused)
+  assert.match(fewer.stderr, /record 1 of what must not come back is not given/)
+  const [first = ""] = records
+  const record = readFileSync(first, "utf8")
+  const edited = (from: string, to: string, name: string) => {
+    writeFileSync(first, record.replace(from, to))
+    return recover("docs", name, ...all)
+  }
+  assert.equal(edited('"number": 4', '"number": 3', "another").status, tampered)
+  const pattern = edited("/people/4711", "x?", "pattern")
+  assert.equal(pattern.status, refused)
+  assert.match(pattern.stderr, /the pattern x\? says what must not come back, and is not known to this script/)
+  assert.equal(edited("/people/4711", "in*", "by a star").status, 0)
+  assert.deepEqual(files("by a star"), ["copy", "people", "people/4711", "people/4711/photo", "people/4712"])
+  const back = world.keep()
+  rmSync(join(world.archive, "erasures"), { recursive: true })
+  const without = recover("docs", "without")
+  back()
+  assert.equal(without.status, refused)
+  assert.match(without.stderr, /the release states 3 records of what must not come back, and 0 are here/)
+  assert.equal(recover("docs", "everything", "--without-erasures").status, 0)
+  assert.equal(readFileSync(world.file("everything/people/4711/letter"), "utf8"), "dear 4711")
 })
 
 test("what cannot be meant is not recorded", () => {
