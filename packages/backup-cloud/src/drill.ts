@@ -17,12 +17,12 @@ import {
 import { BackupError, names, runId } from "@backup-cloud/format"
 import { gpgPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
 import { gpgPrivateOpener } from "@backup-cloud/openpgp/open-private"
-import { mergedSecrets, type RunReader, usedRuns } from "@backup-cloud/restore"
+import { erasingFor, type RunReader, usedRuns } from "@backup-cloud/restore"
 import { directoryStore } from "@backup-cloud/store"
 import { readObject, type Trust, verifiersOf } from "@backup-cloud/trust"
 import type { Machine } from "./machine.ts"
 import { readNamed } from "./named.ts"
-import { openReleases } from "./releases.ts"
+import { openReleased } from "./releases.ts"
 import type { ChosenRun } from "./run-name.ts"
 
 /** By whose right a run is opened. */
@@ -79,24 +79,30 @@ async function withScratch<T>(parent: string, work: (folder: string) => Promise<
 /** The run opened, and the fingerprint of whoever signs the result. */
 export async function openForDrill(
   machine: Machine,
-  { trust, run, all }: ChosenRun,
+  chosen: ChosenRun,
   opened: DrillKey,
 ): Promise<{ readonly view: RunReader; readonly operator: string }> {
+  const { trust, run, all } = chosen
   const { signal } = machine.surroundings
+  if (opened.by === "release") {
+    const operator = await machine.operatorKey(trust, opened.key)
+    const { view } = await openReleased(machine, chosen, { files: opened.files, key: operator })
+    return { view, operator }
+  }
+  const operator = await verifierKey(machine, trust, run.source, opened.key)
+  const { archive } = trust.archive
+  const opener = gpgPrivateOpener(machine.person())
   const view = {
     reader: await machine.store(),
     opener: gpgPassphraseOpener(await machine.gpgHome()),
+    // What must not come back does not, for practice either.
+    erasing: await erasingFor({
+      ...{ sealed: await machine.erasures(trust), archive, opener, run, releases: [], without: false, signal },
+    }),
     run,
     runs: usedRuns(run, all.runs),
   }
-  if (opened.by === "release") {
-    const operator = await machine.operatorKey(trust, opened.key)
-    const releases = await openReleases(machine, trust, run, { files: opened.files, key: operator })
-    return { view: { ...view, secrets: mergedSecrets(releases.map(({ secrets }) => secrets)) }, operator }
-  }
-  const operator = await verifierKey(machine, trust, run.source, opened.key)
-  const opener = gpgPrivateOpener(machine.person())
-  const secrets = await verifierSecrets({ ...view, archive: trust.archive.archive, opener, signal })
+  const secrets = await verifierSecrets({ ...view, archive, opener, signal })
   return { view: { ...view, secrets }, operator }
 }
 

@@ -274,7 +274,7 @@ test("an operator enrolled later is told to ask for a renewal, and honours what 
 test("recover.sh leaves out the same, once it is given the records, and stops without them", () => {
   const gpg = ["gpg", "--homedir", world.file("oscar"), "--batch", "--quiet", "--pinentry-mode", "loopback"]
   const decrypted = (file: string, name: string): string => {
-    const [program = "", ...args] = [...gpg, "--output", world.file(name), "--decrypt", file]
+    const [program, ...args] = [...gpg, "--output", world.file(name), "--decrypt", file]
     // That it cannot check the holder's signature is no matter here.
     spawnSync(program, args, { stdio: "ignore" })
     assert.ok(existsSync(world.file(name)), name)

@@ -151,11 +151,12 @@ async function seal({ sealer, trust, signal }: Recording, plain: Uint8Array): Pr
   return new Uint8Array(Buffer.concat(pieces))
 }
 
-/** Certificates of all present holders and operators. */
+/** Certificates of all who may open a run or its release: present holders, operators and verifiers. */
 function present({ policy, certificates }: Trust): Certificate[] {
   const roles = [
     ...policy.holders.map((entry) => ({ ...entry, path: certificatePath("holder", entry.file) })),
     ...policy.operators.map((entry) => ({ ...entry, path: certificatePath("operator", entry.file) })),
+    ...(policy.verifiers ?? []).map((entry) => ({ ...entry, path: certificatePath("verifier", entry.file) })),
   ]
   return roles
     .filter(({ status }) => status === "present")
