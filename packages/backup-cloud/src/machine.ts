@@ -16,7 +16,15 @@ import {
 import { exportCertificate } from "@backup-cloud/openpgp/keygen"
 import { gpgSigner } from "@backup-cloud/openpgp/sign"
 import { gpgVerifier } from "@backup-cloud/openpgp/verify"
-import { type Environment, openStore, retrying, type Store, standardWaits, unionReader } from "@backup-cloud/store"
+import {
+  directoryOf,
+  type Environment,
+  openStore,
+  retrying,
+  type Store,
+  standardWaits,
+  unionReader,
+} from "@backup-cloud/store"
 import {
   type Expiries,
   knownErasures,
@@ -100,7 +108,12 @@ export class Machine implements AsyncDisposable {
     const { copies = [], missing } = this.surroundings
     const archive = await this.openStore(this.archiveUrl)
     if (copies.length === 0 && missing === undefined) return archive
-    const all = [archive, ...(await Promise.all(copies.map((copy) => this.openStore(copy))))]
+    const { env, cwd, signal } = this.surroundings
+    // Another copy is tried before the same disk is asked again.
+    const direct = async (place: string): Promise<Store> =>
+      directoryOf(place) === null ? await this.openStore(place) : await openStore(place, env, signal)
+    const places = [this.archiveUrl, ...copies].map((url) => (/^[a-z0-9]+:/.test(url) ? url : resolve(cwd, url)))
+    const all = await Promise.all(places.map(direct))
     return { ...archive, ...unionReader(all, missing ?? (async () => false)) }
   }
 

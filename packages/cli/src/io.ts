@@ -35,7 +35,7 @@ export interface Io {
   readonly signal: AbortSignal
 }
 
-/** Options that every command takes. */
+/** Options that every command takes, and one of a restore that matters before there is a session. */
 export interface Globals {
   readonly archive?: string
   readonly media?: readonly string[]
@@ -44,6 +44,7 @@ export interface Globals {
   readonly json?: boolean
   readonly quiet?: boolean
   readonly yes?: boolean
+  readonly salvage?: boolean
 }
 
 /** Events of all commands, one JSON object a line with `--json`. */

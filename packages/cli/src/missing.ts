@@ -21,20 +21,24 @@ export async function isMedium(archive: string | null, cwd: string): Promise<boo
 }
 
 /** For `Surroundings.missing`: true when a disk was plugged in. Throws `unavailable`, naming the disk, where nobody answers. */
-export function askForDisk(session: () => Session, io: Io): (name: string, signal: AbortSignal) => Promise<boolean> {
+export function askForDisk(
+  session: () => Session,
+  io: Io,
+  salvage: boolean,
+): (name: string, signal: AbortSignal) => Promise<boolean> {
   let asking: Promise<boolean> | null = null
   return async (name, signal) => {
     const path = parseRunPath(name)
     if (path === null || !isSealed(path.base)) return false
     // Several reads may miss the same disk: it is asked for once.
-    asking ??= ask(session(), io, name, signal).finally(() => {
+    asking ??= ask(session(), io, salvage, name, signal).finally(() => {
       asking = null
     })
     return await asking
   }
 }
 
-async function ask(session: Session, io: Io, name: string, signal: AbortSignal): Promise<boolean> {
+async function ask(session: Session, io: Io, salvage: boolean, name: string, signal: AbortSignal): Promise<boolean> {
   const trust = await session.trust()
   const { archive } = trust.archive
   const media = foldStatements(await readStatements(trust, [await session.store()], signal))
@@ -46,6 +50,8 @@ async function ask(session: Session, io: Io, name: string, signal: AbortSignal):
     if (await io.confirm(`${name} is on ${who}. Mount it where --archive or --media says, and say yes.`)) return true
   } catch (error) {
     if (!isFault(error, "usage")) throw error
+    // Who salvages takes what there is.
+    if (salvage) return false
     throw new BackupError("unavailable", `${name}: is on none of the disks given; ${who} has it`, {
       cause: error,
       hint: "plug it in, mount it, and give --media DIR for each disk besides the one of --archive",

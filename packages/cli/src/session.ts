@@ -16,7 +16,7 @@ export class Session extends Machine {
   private constructor(io: Io, globals: Globals, config: Config, offline: boolean) {
     const { archive, home, file } = config
     const { media: copies = [] } = globals
-    const disks = { copies, missing: askForDisk(() => this, io) }
+    const disks = { copies, missing: askForDisk(() => this, io, globals.salvage === true) }
     super({
       ...{ archive, home, env: io.env, cwd: io.cwd, now: io.now, random: io.random, signal: io.signal },
       archiveHint: `give --archive URL, set BACKUP_CLOUD_ARCHIVE, or write "archive: URL" into ${file}`,

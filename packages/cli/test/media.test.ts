@@ -2,14 +2,16 @@
 // nothing is left but a disk.
 
 import assert from "node:assert/strict"
-import { spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
+import { once } from "node:events"
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { exitCode } from "@backup-cloud/format"
 import { disk, type LoopDisk } from "../../media/test/disks.ts"
-import { World } from "./world.ts"
+import { of } from "./run.ts"
+import { fromSources, World } from "./world.ts"
 
 const world = new World()
 const data = world.file("data")
@@ -104,7 +106,7 @@ test("a run that vanished is an alarm: nothing is copied and the disk is as it w
   const before = spawnSync("find", [two.path, "-type", "f", "-printf", "%p %s %T@\n"], { encoding: "utf8" }).stdout
   const said = world.fails("oscar", exitCode.alarm, "media", "sync", two.path)
   assert.match(said, new RegExp(`backup/docs/${first}/: vanished, and no expiry list names it`))
-  assert.match(said, /unplug the disk/)
+  assert.match(said, /^ALARM {2}backup[^]*unplug the disk now/)
   const now = spawnSync("find", [two.path, "-type", "f", "-printf", "%p %s %T@\n"], { encoding: "utf8" }).stdout
   assert.equal(now, before)
   putBack()
@@ -127,6 +129,34 @@ test("status and plan: what is on how many disks, what the rules ask, what is to
   // Somebody else has no names for places: only codes are in the archive.
   world.ok("bob", "trust", world.archive, world.fingerprints.get("admin") ?? "", "--yes")
   assert.match(world.ok("bob", "media", "status"), /the disk [0-9a-f]{8} \(place [0-9a-f]{8}\)/)
+})
+
+test("what ransomware destroyed: salvage brings the rest, plan names the disks, and with one of them all comes back", () => {
+  const putBack = world.keep()
+  const [, run = ""] = world.runs()
+  const folder = join(world.archive, "backup/docs", run)
+  writeFileSync(join(folder, "volume-00000001.tar.zst.gpg"), "your files are encrypted")
+  const release = world.release("docs@latest", "attacked.release")
+  const target = world.file("salvaged")
+  const restore = ["restore", "docs@latest", "--release", release, "--to", target]
+  const said = world.fails("oscar", exitCode.incomplete, ...restore, "--salvage")
+  assert.match(said, /LOST new: /)
+  assert.match(differences(target), /new/)
+  assert.match(world.ok("oscar", "media", "plan", "docs@latest"), /"Disk B" \(home safe\) brings it back/)
+  assert.match(world.fails("oscar", exitCode.alarm, "media", "sync", two.path), /volume-00000001\S+: has 24 bytes/)
+  rmSync(target, { recursive: true })
+  world.ok("oscar", ...restore, "--media", two.path, "--verify")
+  assert.equal(differences(target), "")
+
+  rmSync(join(world.archive, "backup"), { recursive: true })
+  assert.match(
+    world.fails("oscar", exitCode.alarm, "media", "status"),
+    /VANISHED {2}docs@.*\nVANISHED {2}docs@.*\n[^]*2 runs vanished from the archive/,
+  )
+  assert.match(world.ok("oscar", "media", "plan"), new RegExp(`docs@${run} is gone from the archive: .*"Disk B"`))
+  assert.match(world.ok("oscar", "media", "plan", `docs@${run}`), /"Disk B" \(home safe\) brings it back/)
+  putBack()
+  world.ok("oscar", "media", "status")
 })
 
 test("scrub: from a read-only mount only, without any key; what rotted is listed, repaired elsewhere and restored", () => {
@@ -174,7 +204,31 @@ test("scrub: from a read-only mount only, without any key; what rotted is listed
   assert.match(world.fails("oscar", exitCode.refused, "media", "sync", rotten.path), /was forgotten/)
 })
 
-test("a run that is larger than a disk restores from two, and a disk that is not there is asked for by its label", () => {
+/** Restores at a terminal; `mount` is called when something is asked, before the answer is typed. */
+async function askedAtTerminal(
+  args: readonly string[],
+  mount: () => void,
+): Promise<{ status: number | null; said: string }> {
+  const { env, cwd } = of(world, "oscar", fromSources)
+  const program = join(import.meta.dirname, "../bin/backup-cloud.js")
+  const words = [process.execPath, program, ...args].map((word) => `'${word}'`).join(" ")
+  const child = spawn("script", ["--quiet", "--return", "--flush", "--command", words, "/dev/null"], {
+    ...{ cwd, env: { ...env, SHELL: "/bin/sh" }, stdio: ["pipe", "pipe", "ignore"] },
+  })
+  let said = ""
+  let answered = false
+  child.stdout.on("data", (piece: Buffer) => {
+    said += piece.toString()
+    if (answered || !said.includes("[y/N]")) return
+    answered = true
+    mount()
+    child.stdin.write("y\n")
+  })
+  const [status] = (await once(child, "close")) as [number | null]
+  return { status, said }
+}
+
+test("a run that is larger than a disk restores from two, and a disk that is not there is asked for by its label", async () => {
   const big = world.file("big")
   mkdirSync(big)
   for (let i = 0; i < 3; i++) writeFileSync(join(big, `large-${i}`), randomBytes(28_000_000))
@@ -193,9 +247,23 @@ test("a run that is larger than a disk restores from two, and a disk that is not
     const alone = world.as("oscar", ...restore, "--archive", b.path)
     assert.equal(alone.status, exitCode.unavailable, alone.stderr)
     assert.match(alone.stderr, /is on none of the disks given; "Set 1" \(attic\) has it/)
+    const differ = (): string => {
+      const args = ["-aHn", "--checksum", "--delete", "--itemize-changes", `${big}/`, `${world.file("restored-big")}/`]
+      return spawnSync("rsync", args, { encoding: "utf8" }).stdout
+    }
+    world.fails("oscar", exitCode.incomplete, ...restore, "--archive", b.path, "--salvage")
+    assert.notEqual(differ(), "")
+    rmSync(world.file("restored-big"), { recursive: true })
+    a.unmount()
+    const asked = await askedAtTerminal([...restore, "--archive", b.path, "--media", a.path, "--verify"], () => {
+      a.mount()
+    })
+    assert.match(asked.said, /is on "Set 1" \(attic\)\. Mount it/)
+    assert.equal(asked.status, 0, asked.said)
+    assert.equal(differ(), "")
+    rmSync(world.file("restored-big"), { recursive: true })
     world.ok("oscar", ...restore, "--archive", b.path, "--media", a.path, "--verify")
-    const args = ["-aHn", "--checksum", "--delete", "--itemize-changes", `${big}/`, `${world.file("restored-big")}/`]
-    assert.equal(spawnSync("rsync", args, { encoding: "utf8" }).stdout, "")
+    assert.equal(differ(), "")
   } finally {
     renameSync(elsewhere, world.archive)
   }

@@ -47,7 +47,7 @@ export class Inventory {
 
   mates(object: Named): boolean {
     const { kind, number } = numbered(object.name)
-    if (kind === null) return false
+    if (kind !== "volumes") return false
     const key = runKey(object)
     return this.#mates.some((mate) => inRanges(mate.runs.get(key)?.[kind] ?? "", number))
   }

@@ -96,21 +96,16 @@ function inOrderOfNeed(runs: readonly SyncRun[]): SyncRun[] {
   return [...runs].sort((a, b) => rank(a) - rank(b) || late(a, b))
 }
 
-/** Small ones first: key and roots go onto each disk that has a part of a run. */
+/** Volumes last: without catalogues, keys and roots nobody could tell what is in a part of a run. */
 function everything({ source, run, objects, uses }: SyncRun): PlannedObject[] {
-  const own = [...objects].sort(
-    (a, b) => Number(isVolume(a.name)) - Number(isVolume(b.name)) || (a.name < b.name ? -1 : 1),
-  )
-  return [
-    ...own.map((each) => ({ source, run, ...each })),
-    ...uses.map((use) => ({ source, run: use.run, ...use.object })),
-  ]
+  const own = objects.map((each) => ({ source, run, ...each })).sort((a, b) => (a.name < b.name ? -1 : 1))
+  const all = [...own, ...uses.map((use) => ({ source, run: use.run, ...use.object }))]
+  return [...all.filter((each) => !isVolume(each.name)), ...all.filter((each) => isVolume(each.name))]
 }
 
-/** Whether `base` is of the kind that ranges count: all else of a run goes onto every disk. */
+/** Whether `base` is a volume, of which the disks of a set share: all else that a run needs goes onto each. */
 export function isVolume(base: string): boolean {
-  const kind = parseRunObject(base)?.kind
-  return kind === "volume" || kind === "catalogue"
+  return parseRunObject(base)?.kind === "volume"
 }
 
 const path = ({ source, run, name }: PlannedObject): string => names.runDirectory(source, run) + name

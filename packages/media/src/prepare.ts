@@ -45,7 +45,7 @@ export interface PreparedSync extends PrepareOptions {
   readonly plan: SyncPlan
 }
 
-/** Throws `alarm`, with all of them in its message, if the archive contradicts what the disk remembers; nothing was written then. */
+/** Throws a `DiskAlarm` if the archive contradicts what the disk remembers; nothing was written then. */
 export async function prepareSync(options: PrepareOptions): Promise<PreparedSync> {
   const { trust, reader, disk, signal } = options
   const expiries = await readExpiries({ trust, reader, signal })
@@ -76,7 +76,7 @@ export async function prepareSync(options: PrepareOptions): Promise<PreparedSync
     })
 
   const examined = await examine({ trust, reader, disk, memory, expiries, lacking, signal })
-  if (examined.alarms.length > 0) throw alarm(disk, examined.alarms)
+  if (examined.alarms.length > 0) throw new DiskAlarm(disk, examined.alarms)
   const wanted = new Map<string, SyncRun>()
   for (const [key, run] of examined.judged) {
     const known = memory.runs.get(key)
@@ -142,17 +142,19 @@ function syncRun({ source, run, receipt, arrived, objects }: JudgedRun, { judged
   return { source, run, outcome: receipt.outcome, arrived, objects: [...objects.values()], uses, whole }
 }
 
-const SHOWN = 20
+/** The archive contradicts what a disk remembers. */
+export class DiskAlarm extends BackupError {
+  readonly alarms: readonly Problem[]
 
-function alarm(disk: Disk, alarms: readonly Problem[]): BackupError {
-  const lines = alarms.slice(0, SHOWN).map(({ object, why }) => `${object}: ${why}`)
-  if (alarms.length > SHOWN) lines.push(`and ${alarms.length - SHOWN} more`)
-  const first = worst(alarms)
-  return new BackupError(
-    first?.fault ?? "alarm",
-    `the archive is not what "${disk.identity.label}" remembers; nothing was copied and the disk is as it was\n${lines.join("\n")}`,
-    {
-      hint: "unplug the disk now and keep it: it holds what it held. Then find out who changed the archive",
-    },
-  )
+  constructor(disk: Disk, alarms: readonly Problem[]) {
+    const { label } = disk.identity
+    const first = worst(alarms)
+    const what = `${alarms.length} alarms, the first: ${first?.object ?? ""}: ${first?.why ?? ""}`
+    super(
+      first?.fault ?? "alarm",
+      `the archive is not what "${label}" remembers; nothing was copied and the disk is as it was; ${what}`,
+      { hint: "unplug the disk now and keep it: it holds what it held. Then find out who changed the archive" },
+    )
+    this.alarms = alarms
+  }
 }

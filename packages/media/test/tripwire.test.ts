@@ -5,11 +5,11 @@ import { createHash } from "node:crypto"
 import { appendFileSync, cpSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
-import { isFault, names } from "@backup-cloud/format"
+import { names } from "@backup-cloud/format"
 import { directoryStore } from "@backup-cloud/store"
 import { memoryInMemory, newMemory, readRuns, setRules, verifyArchive } from "@backup-cloud/trust"
 import { goes, putList } from "../../trust/test/lists.ts"
-import { openDisk, readMemory, scrub } from "../src/index.ts"
+import { DiskAlarm, openDisk, readMemory, scrub } from "../src/index.ts"
 import { place } from "./disks.ts"
 import { type MediaWorld, mediaWorld, run, signal } from "./world.ts"
 
@@ -52,8 +52,8 @@ async function wholeAlone({ world, disk }: Attacked): Promise<void> {
 async function expectAlarm(it: Attacked, says: RegExp): Promise<void> {
   const before = fingerprint(it.disk)
   await assert.rejects(it.world.sync(it.disk), (error: unknown) => {
-    assert.ok(isFault(error, "alarm"), String(error))
-    assert.match(error.message, says)
+    assert.ok(error instanceof DiskAlarm && error.fault === "alarm", String(error))
+    assert.match(error.alarms.map(({ object, why }) => `${object}: ${why}`).join("\n"), says)
     assert.match(error.message, /nothing was copied and the disk is as it was/)
     assert.match(error.hint ?? "", /unplug the disk/)
     return true

@@ -1,6 +1,7 @@
 // Several copies of one archive read as one: the disks of a set, an archive and a disk, a disk and what was repaired of it.
 // An object is read from the first that has it; what the others have of it are versions of it, so that a reader whose digest
-// does not fit the first tries the next. Nothing can be written through it.
+// does not fit the first tries the next. Where a copy fails in the middle of an object, the next that has it goes on at that
+// byte. Nothing can be written through it.
 
 import { BackupError, isFault } from "@backup-cloud/format"
 import { compareNames } from "./names.ts"
@@ -15,13 +16,23 @@ export function unionReader(
   copies: readonly ArchiveReader[],
   missing: (name: string, signal: AbortSignal) => Promise<boolean>,
 ): ArchiveReader {
-  /** Which copy has the object; `null` if none has. One that is not there just now, such as an unplugged disk, has nothing. */
-  const holder = async (name: string, signal: AbortSignal): Promise<[ArchiveReader, ObjectInfo] | null> => {
+  /** Which copies have the object. One that is not there just now, such as an unplugged disk, has nothing. */
+  async function* holders(name: string, signal: AbortSignal): AsyncGenerator<[ArchiveReader, ObjectInfo]> {
+    let failure: unknown = null
+    let found = false
     for (const copy of copies) {
-      const info = await absentIsNull(copy.stat(name, signal))
-      if (info !== null) return [copy, info]
+      try {
+        const info = await absentIsNull(copy.stat(name, signal))
+        if (info === null) continue
+        found = true
+        yield [copy, info]
+      } catch (error) {
+        if (!isFault(error, "unavailable")) throw error
+        failure ??= error
+      }
     }
-    return null
+    // That none has it is only certain if all could be asked.
+    if (!found && failure !== null) throw failure
   }
   const named = (version: string): [ArchiveReader, string] => {
     const [, index = "", own = ""] = /^([0-9]+)\/(.*)$/s.exec(version) ?? []
@@ -31,7 +42,10 @@ export function unionReader(
   }
   return {
     url: copies.map((copy) => copy.url).join(" and "),
-    stat: async (name, signal) => (await holder(name, signal))?.[1] ?? null,
+    async stat(name: string, signal: AbortSignal): Promise<ObjectInfo | null> {
+      for await (const [, info] of holders(name, signal)) return info
+      return null
+    },
 
     async *read(name: string, signal: AbortSignal, options: ReadOptions = {}): AsyncGenerator<Uint8Array> {
       const { version = "", ...range } = options
@@ -40,12 +54,22 @@ export function unionReader(
         yield* copy.read(name, signal, own === "" ? range : { ...range, version: own })
         return
       }
+      let start = range.start ?? 0
       for (;;) {
-        const found = await holder(name, signal)
-        if (found !== null) {
-          yield* found[0].read(name, signal, range)
-          return
+        let failure: unknown = null
+        for await (const [copy] of holders(name, signal)) {
+          try {
+            for await (const piece of copy.read(name, signal, { ...range, start })) {
+              start += piece.length
+              yield piece
+            }
+            return
+          } catch (error) {
+            if (!isFault(error, "unavailable")) throw error
+            failure ??= error
+          }
         }
+        if (failure !== null) throw failure
         if (!(await missing(name, signal))) throw new BackupError("not-found", `${name} is not there`)
       }
     },

@@ -3,7 +3,14 @@ import { mkdir, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
 import { BackupError } from "@backup-cloud/format"
-import { type ArchiveReader, directoryStore, memoryStore, type Store, unionReader } from "../src/index.ts"
+import {
+  type ArchiveReader,
+  directoryStore,
+  memoryStore,
+  type ReadOptions,
+  type Store,
+  unionReader,
+} from "../src/index.ts"
 import { storeContract } from "./contract.ts"
 import { get, namesOf, put, signal, temporaryDirectory } from "./helpers.ts"
 
@@ -71,13 +78,31 @@ test("union: a copy that is not there has nothing, and may come while it is aske
   await assert.rejects(get(unionReader([a], never), "late"), { fault: "not-found" })
 })
 
-test("union: a copy that fails is no copy without the object", async () => {
-  const [a] = await two()
-  const broken: ArchiveReader = {
-    ...a,
-    stat: async () => {
-      throw new BackupError("unavailable", "the cable")
-    },
+/** A copy whose cable comes loose: at once, or after the first byte of an object. */
+const failing = (inner: ArchiveReader, after: "stat" | "byte"): ArchiveReader => ({
+  ...inner,
+  async stat(name, stop) {
+    if (after === "stat") throw new BackupError("unavailable", "the cable")
+    return await inner.stat(name, stop)
+  },
+  async *read(name: string, stop: AbortSignal, options: ReadOptions = {}) {
+    const { start = 0 } = options
+    yield* inner.read(name, stop, { start, end: start + 1 })
+    throw new BackupError("unavailable", "the cable")
+  },
+})
+
+test("union: where a copy fails the next that has the object goes on; that none has it is certain only if all answer", async () => {
+  const [a, b] = await two()
+  const body = "a long one"
+  for (const store of [a, b]) await put(store, "long", body)
+  for (const after of ["stat", "byte"] as const) {
+    assert.equal((await get(unionReader([failing(a, after), b], never), "long")).toString(), body)
+    assert.equal((await get(unionReader([failing(a, after), b], never), "long", { start: 2 })).length, body.length - 2)
+    await assert.rejects(get(unionReader([failing(a, after)], never), "long"), { fault: "unavailable" })
+    await assert.rejects(get(unionReader([failing(a, after), failing(b, after)], never), "long"), {
+      fault: "unavailable",
+    })
   }
-  await assert.rejects(unionReader([broken, a], never).stat("a", signal), { fault: "unavailable" })
+  await assert.rejects(unionReader([failing(a, "stat"), b], never).stat("nowhere", signal), { fault: "unavailable" })
 })

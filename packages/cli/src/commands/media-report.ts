@@ -117,16 +117,21 @@ async function status(session: Session): Promise<void> {
     failing: view.failing.length,
     problems: wrong,
   })
-  if (view.vanished.length > 0) throw vanished(view, shown)
+  for (const each of view.vanished.slice(0, SHOWN))
+    session.say(`VANISHED  ${name(each)}: is on ${each.media.map(shown).join(", ")}`)
+  for (const line of wrong) session.say(`RISK  ${line}`)
+  if (view.vanished.length > 0)
+    throw new BackupError(
+      "alarm",
+      `${view.vanished.length} runs vanished from the archive, the first are listed above`,
+      {
+        hint: "keep these disks unplugged, and find out who deleted the runs; they restore from the disks",
+      },
+    )
   if (wrong.length > 0)
-    throw new BackupError("open-risk", wrong.join("\n"), { hint: "backup-cloud media plan says what to plug in next" })
-}
-
-function vanished(view: Overview, shown: (id: string) => string): BackupError {
-  const lines = view.vanished.slice(0, SHOWN).map((each) => `${name(each)}: is on ${each.media.map(shown).join(", ")}`)
-  return new BackupError("alarm", `${view.vanished.length} runs vanished from the archive\n${lines.join("\n")}`, {
-    hint: "keep these disks unplugged, and find out who deleted them; they restore from the disks",
-  })
+    throw new BackupError("open-risk", `${wrong.length} things are not as the rules ask, listed above`, {
+      hint: "backup-cloud media plan says what to plug in next",
+    })
 }
 
 async function plan(session: Session): Promise<void> {

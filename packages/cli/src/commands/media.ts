@@ -1,8 +1,8 @@
 // media: offline disks. What a command does with a disk the package does; here are options, questions and words.
 
 import { resolve } from "node:path"
-import { BackupError, escapeControl, isFault } from "@backup-cloud/format"
-import { initDisk, isMountPoint, type PreparedSync, prepareSync, sync } from "@backup-cloud/media"
+import { BackupError, escapeControl } from "@backup-cloud/format"
+import { DiskAlarm, initDisk, isMountPoint, type PreparedSync, prepareSync, sync } from "@backup-cloud/media"
 import { checkExpiries } from "@backup-cloud/trust"
 import type { Command } from "commander"
 import { size } from "../io.ts"
@@ -53,6 +53,11 @@ async function init(session: Session, given: string, options: Options): Promise<
   const trust = await session.trust()
   const { archive } = trust.archive
   const signer = session.personSigner(await session.operatorKey(trust, options["key"]))
+  const known = await knownDisks(session, archive)
+  if (known.some((each) => each.label === options["label"]))
+    throw new BackupError("conflict", `a disk is called "${String(options["label"])}" already; nothing was done`, {
+      hint: "give each disk a label of its own",
+    })
   const set = typeof options["set"] === "string" ? (await diskNamed(session, archive, options["set"])).set : null
   if (!(await isMountPoint(path)))
     session.warn(`${given} is on the same file system as the folder above it: is the disk mounted?`)
@@ -61,7 +66,7 @@ async function init(session: Session, given: string, options: Options): Promise<
     ...{ custodian: String(options["custodian"]), set, parity },
   }
   const disk = await initDisk(wanted, {
-    ...{ trust, reader: await session.store(), signer, known: await knownDisks(session, archive) },
+    ...{ trust, reader: await session.store(), signer, known },
     ...{ now: io.now(), random: io.random, statement: statementId(session), signal: io.signal },
   })
   await rememberDisk(session, disk.identity)
@@ -79,7 +84,10 @@ async function syncDisk(session: Session, given: string, options: Options): Prom
   const reader = await session.store()
   checkExpiries(await session.expiries(trust))
   const prepared = await prepareSync({ trust, reader, disk, signal: io.signal }).catch((error: unknown) => {
-    if (isFault(error, "alarm")) session.warn("unplug the disk: the archive is not what it was")
+    for (const each of error instanceof DiskAlarm ? error.alarms : []) {
+      session.say(`${each.fault.toUpperCase()}  ${escapeControl(each.object)}: ${escapeControl(each.why)}`)
+      session.event({ event: "alarm", ...each })
+    }
     throw error
   })
   const { plan } = prepared
