@@ -18,7 +18,7 @@ export function unionReader(
 ): ArchiveReader {
   /** Which copies have the object. One that is not there just now, such as an unplugged disk, has nothing. */
   async function* holders(name: string, signal: AbortSignal): AsyncGenerator<[ArchiveReader, ObjectInfo]> {
-    let failure: unknown = null
+    let failure: BackupError | null = null
     let found = false
     for (const copy of copies) {
       try {
@@ -56,7 +56,7 @@ export function unionReader(
       }
       let start = range.start ?? 0
       for (;;) {
-        let failure: unknown = null
+        let failure: BackupError | null = null
         for await (const [copy] of holders(name, signal)) {
           try {
             for await (const piece of copy.read(name, signal, { ...range, start })) {
