@@ -8,47 +8,21 @@ import {
   type ExpiryList,
   expiryCodec,
   FORMAT,
-  inOrder,
-  isFault,
-  isPart,
   names,
-  parseRunObject,
-  parseRunPath,
   timeText,
 } from "@backup-cloud/format"
 import type { Signer } from "@backup-cloud/openpgp"
-import { type ArchiveReader, type ArchiveRemover, type ArchiveWriter, KeptError } from "@backup-cloud/store"
 import {
   createSame,
-  type Expired,
   type Expiries,
   notFollowingList,
   problemError,
   readExpiries,
-  type Trust,
   type TrustMemory,
   worst,
 } from "@backup-cloud/trust"
 import { beyond, covers, type ExpiryPlan } from "./plan.ts"
-
-export interface KeptObject {
-  readonly object: string
-  /** When the lock ends; `null` where that is not known, or no lock is why. */
-  readonly until: Date | null
-  readonly why: string
-}
-
-export type ExpiryEvent =
-  | { readonly event: "list"; readonly number: number; readonly runs: number }
-  | { readonly event: "removed"; readonly object: string }
-  | ({ readonly event: "kept" } & KeptObject)
-
-export interface SweepInput {
-  readonly trust: Trust
-  readonly store: ArchiveReader & ArchiveWriter & ArchiveRemover
-  readonly onEvent: (event: ExpiryEvent) => void
-  readonly signal: AbortSignal
-}
+import { type KeptObject, type Removed, removeAll, type SweepInput, sweep } from "./sweep.ts"
 
 export interface ApplyInput extends SweepInput {
   /** As they were when the plan was made. */
@@ -68,9 +42,6 @@ export interface ExpiryResult {
   /** What stays though it is named, the first object of each run. */
   readonly kept: readonly KeptObject[]
 }
-
-/** Objects that are removed at once. */
-const WIDTH = 8
 
 /**
  * Signs what `plan` takes away and removes it, with all that earlier lists name and that is still there. Throws `tampered`
@@ -175,51 +146,6 @@ async function publish({ store, trust, signer, signal }: ApplyInput, list: Expir
   return digest
 }
 
-interface Removed {
-  removed: number
-  readonly kept: KeptObject[]
-}
-
-/** Removes what the lists name and the store still has. */
-export async function sweep(input: SweepInput, expiries: Expiries): Promise<Removed> {
-  const total: Removed = { removed: 0, kept: [] }
-  const sources = new Set(expiries.lists.flatMap((list) => list.runs.map((each) => each.source)))
-  for (const source of [...sources].sort())
-    for await (const { run, objects } of byRun(input, source)) {
-      const expired = expiries.find(source, run)
-      if (expired === null) continue
-      const doomed = doomedOf(expired, objects)
-      if (doomed === null) {
-        const why = "has receipts now, and had none when it was taken for an interrupted run; it stays"
-        tell(input, total, { object: names.runDirectory(source, run), until: null, why })
-      } else await removeAll(input, total, doomed)
-    }
-  return total
-}
-
-/** The objects of each run of a source that the store has, in order. */
-async function* byRun({ store, signal }: SweepInput, source: string) {
-  let run = ""
-  let objects: string[] = []
-  for await (const { name } of store.list(`backup/${source}/`, signal)) {
-    const path = parseRunPath(name)
-    if (path === null) continue
-    if (path.run !== run && objects.length > 0) yield { run, objects }
-    if (path.run !== run) objects = []
-    run = path.run
-    objects.push(name)
-  }
-  if (objects.length > 0) yield { run, objects }
-}
-
-/** Of an orphan everything, unless it has come to have receipts: then `null`. */
-function doomedOf({ sums, parts }: Expired, objects: readonly string[]): string[] | null {
-  const baseOf = (object: string): string => object.slice(object.lastIndexOf("/") + 1)
-  if (sums !== "") return objects.filter((object) => isPart(parts, baseOf(object)))
-  const proofs = ["receipt", "sums", "signature"]
-  return objects.some((object) => proofs.includes(parseRunObject(baseOf(object))?.kind ?? "")) ? null : [...objects]
-}
-
 async function removeStates(input: ApplyInput, states: ExpiryPlan["states"]): Promise<Removed> {
   const total: Removed = { removed: 0, kept: [] }
   for (const { source, run } of states) {
@@ -228,42 +154,4 @@ async function removeStates(input: ApplyInput, states: ExpiryPlan["states"]): Pr
     await removeAll(input, total, objects)
   }
   return total
-}
-
-/** Removes one object first: where that is refused, so would be the others of its run, which are not tried. */
-async function removeAll(input: SweepInput, total: Removed, [first, ...others]: readonly string[]): Promise<void> {
-  if (first === undefined) return
-  const refused = await removeOne(input, total, first, input.signal)
-  if (refused !== null) {
-    tell(input, total, refused)
-    return
-  }
-  let told = false
-  const work = (object: string, signal: AbortSignal) => removeOne(input, total, object, signal)
-  for await (const one of inOrder(others, WIDTH, input.signal, work)) {
-    if (one !== null && !told) tell(input, total, one)
-    told ||= one !== null
-  }
-}
-
-async function removeOne(
-  { store, onEvent }: SweepInput,
-  total: Removed,
-  object: string,
-  signal: AbortSignal,
-): Promise<KeptObject | null> {
-  try {
-    await store.remove(object, signal)
-  } catch (error) {
-    if (!isFault(error, "refused")) throw error
-    return { object, until: error instanceof KeptError ? error.until : null, why: error.message }
-  }
-  total.removed++
-  onEvent({ event: "removed", object })
-  return null
-}
-
-function tell({ onEvent }: SweepInput, total: Removed, kept: KeptObject): void {
-  total.kept.push(kept)
-  onEvent({ event: "kept", ...kept })
 }

@@ -4,10 +4,11 @@
 import { archiveCodec, BackupError, names } from "@backup-cloud/format"
 import type { ArchiveReader } from "@backup-cloud/store"
 import { createSame, type Expiries, problemError, readExpiries, readObject, worst } from "@backup-cloud/trust"
-import { type ExpiryResult, type SweepInput, sweep } from "./apply.ts"
+import type { ExpiryResult } from "./apply.ts"
 import { keepReasons } from "./keep.ts"
 import { type PlanInput, provedKey } from "./plan.ts"
 import type { RunState } from "./state.ts"
+import { type SweepInput, sweep } from "./sweep.ts"
 
 export interface DiskInput extends SweepInput {
   /** The archive whose lists are brought to the disk. `store` is the disk. */

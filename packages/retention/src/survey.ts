@@ -1,7 +1,7 @@
 // Looks at an archive for a plan: what is judged of each source's runs, what the store has of them, and what this machine
 // knows of when they arrived. It reads receipts and lists names; no sealed object is opened.
 
-import { names, parseRunObject, type RunParts } from "@backup-cloud/format"
+import { parseRunObject, type RunParts } from "@backup-cloud/format"
 import type { ArchiveReader, ObjectInfo } from "@backup-cloud/store"
 import {
   type Expiries,
@@ -144,7 +144,3 @@ function blockedBy({ runs, alarms }: Found, lost: readonly string[], input: Surv
   const first = grave ?? mere
   return first === undefined ? null : `${first.object}: ${first.why}`
 }
-
-/** Folder of a run, for messages. */
-export const folderOf = ({ source, run }: { readonly source: string; readonly run: string }): string =>
-  names.runDirectory(source, run)
