@@ -27,7 +27,7 @@ export interface SurveyInput {
   readonly memory: TrustMemory
   /** What this machine saw when it last looked; `null` if it never did. */
   readonly before: Sightings | null
-  /** Plan for sources with problems too; what has one stays, and an alarm or what cannot be read is no mere problem. */
+  /** Plan for sources with problems too; what has one stays. What vanished or cannot be read is no mere problem. */
   readonly despiteProblems: boolean
   readonly now: Date
   readonly signal: AbortSignal
@@ -139,8 +139,8 @@ function blockedBy({ runs, alarms }: Found, lost: readonly string[], input: Surv
     ...{ fault: "tampered", object: `backup/${run}/` },
     why: "was signed when this machine last looked, and is not so far any more",
   }))
-  const grave = problems.find(({ fault }) => fault === "alarm" || fault === "unavailable")
-  const mere = input.despiteProblems ? undefined : [...problems, ...gone][0]
-  const first = grave ?? mere
+  const grave = [...problems.filter(({ fault }) => fault === "alarm" || fault === "unavailable"), ...gone]
+  const mere = input.despiteProblems ? [] : problems
+  const [first] = [...grave, ...mere]
   return first === undefined ? null : `${first.object}: ${first.why}`
 }
