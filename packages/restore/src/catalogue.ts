@@ -42,12 +42,8 @@ export async function openRoot(view: RunReader, signal: AbortSignal): Promise<Ro
  * The entries of the run that may come back, in order. Throws `tampered` at the end if the catalogue is not what the root
  * says.
  */
-export async function* catalogueEntries(
-  view: RunReader,
-  root: Root,
-  signal: AbortSignal,
-): AsyncGenerator<CatalogueEntry, void, undefined> {
-  yield* view.erasing.entries(() => allEntries(view, root, signal))
+export function catalogueEntries(view: RunReader, root: Root, signal: AbortSignal): AsyncIterable<CatalogueEntry> {
+  return view.erasing.entries(() => allEntries(view, root, signal))
 }
 
 /** As `catalogueEntries`, with those that may not come back: to tell what lies where, not to bring it back. */

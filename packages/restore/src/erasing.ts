@@ -65,16 +65,17 @@ export class Erasing {
   }
 
   /** The entries that come back. @param read gives the catalogue; called twice if something must be left out */
-  async *entries(read: Read): AsyncGenerator<CatalogueEntry, void, undefined> {
+  entries(read: Read): AsyncIterable<CatalogueEntry> {
+    // Nothing goes through more hands than it must: there may be a thousand million entries.
+    return this.#rules.length === 0 ? read() : this.#staying(read)
+  }
+
+  async *#staying(read: Read): AsyncGenerator<CatalogueEntry, void, undefined> {
     for await (const { entry, number } of this.judged(read)) if (number === 0) yield entry
   }
 
   /** All entries, judged. @param read as for `entries` */
   async *judged(read: Read): AsyncGenerator<JudgedEntry, void, undefined> {
-    if (this.#rules.length === 0) {
-      for await (const entry of read()) yield { entry, number: 0 }
-      return
-    }
     const firstNames = await this.#namesOnce(read)
     const left = { entries: 0, files: 0, bytes: 0 }
     for await (const { entry, number: direct } of this.#direct(read)) {

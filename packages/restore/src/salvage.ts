@@ -15,13 +15,13 @@ import { catalogueChunks } from "./catalogue.ts"
 import type { RunReader } from "./view.ts"
 
 /** As `catalogueEntries`. @param onHole told for each part that could not be had, why; perhaps several times */
-export async function* salvagedEntries(
+export function salvagedEntries(
   view: RunReader,
   root: Root,
   onHole: (why: BackupError) => void,
   signal: AbortSignal,
-): AsyncGenerator<CatalogueEntry, void, undefined> {
-  yield* view.erasing.entries(() => allSalvaged(view, root, onHole, signal))
+): AsyncIterable<CatalogueEntry> {
+  return view.erasing.entries(() => allSalvaged(view, root, onHole, signal))
 }
 
 async function* allSalvaged(

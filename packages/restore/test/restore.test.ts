@@ -11,6 +11,7 @@ import * as fc from "fast-check"
 import { type DirTargetOptions, dirTarget } from "../../source-dir/src/target.ts"
 import {
   catalogueEntries,
+  Erasing,
   openRoot,
   planRestore,
   type RestoreEvent,
@@ -18,6 +19,7 @@ import {
   type RestoreResult,
   restore,
   type Secrets,
+  salvagedEntries,
   type Wanted,
 } from "../src/index.ts"
 import { type MadeRun, makeWorld, sha256, signal, type TestEntry, top, type World } from "./make-run.ts"
@@ -317,4 +319,65 @@ test("a release of single objects opens exactly those, and nothing is written wi
   const wanted: Wanted = { judge: (path) => (path === "a" ? "take" : "leave") }
   await restored(s, a, secrets, { wanted })
   assert.deepEqual([...contents(s.to).keys()], ["a"])
+})
+
+test("what must not come back is neither fetched nor written, whole or salvaged, and a copy of it is", async (t) => {
+  const s = await scene(t)
+  const entries = [top, file("copy", bytes("shared")), file("gone", bytes("shared")), file("secret", bytes("alone"))]
+  const a = await s.world.make({ run: RUN_A, entries, perVolume: 1 })
+  const record = { ...{ number: 1, archive: "", created: "", previous: "", source: "docs", until: "", reason: "" } }
+  const rest = { paths: ["/gone"], files: ["secret"], sql: "", database: "", ticket: "", replaces: [] }
+  const erasing = new Erasing([{ format: "backup-cloud/1", type: "erasure", ...record, ...rest }])
+  for (const salvage of [false, true]) {
+    const opened = new Set<string>()
+    const secrets = s.world.secrets(a)
+    const watched: Secrets = {
+      passphraseFor(run, base) {
+        opened.add(base)
+        return secrets.passphraseFor(run, base)
+      },
+    }
+    const view = { ...(await s.world.view(a.run, watched, salvage)), erasing }
+    const root = await openRoot(view, signal)
+    const hole = (): undefined => undefined
+    const read = () => (salvage ? salvagedEntries(view, root, hole, signal) : catalogueEntries(view, root, signal))
+    const plan = await planRestore(read, null)
+    const to = `${s.to}-${salvage}`
+    await restore({ view, plan, target: dirTarget({ root: to }), what: "x", salvage, onEvent: () => undefined, signal })
+    assert.deepEqual([...contents(to)], [["copy", Buffer.from("shared")]])
+    assert.deepEqual(
+      [...opened].filter((base) => base.startsWith("volume-")),
+      [names.volume(1)],
+    )
+    assert.deepEqual(erasing.leftOut, { entries: 2, files: 2, bytes: 11 })
+  }
+})
+
+test("SQL that a target cannot run keeps it from being written to", async (t) => {
+  const s = await scene(t)
+  const a = await s.world.make({ run: RUN_A, entries: [top, file("dump", bytes("x"))] })
+  const erasing = new Erasing([
+    {
+      ...{
+        format: "backup-cloud/1",
+        type: "erasure",
+        number: 3,
+        archive: "",
+        created: "",
+        previous: "",
+        source: "docs",
+      },
+      ...{ until: "", paths: [], files: [], sql: "eA==", database: "shop", reason: "", ticket: "", replaces: [] },
+    },
+  ])
+  const view = { ...(await s.world.view(a.run, s.world.secrets(a))), erasing }
+  const root = await openRoot(view, signal)
+  const plan = await planRestore(() => catalogueEntries(view, root, signal), null)
+  const able = wrap(dirTarget({ root: s.to }))
+  const unable = { ...able, erase: undefined }
+  const given = { view, plan, what: "x", onEvent: () => undefined, signal }
+  await assert.rejects(restore({ ...given, target: unable }), { fault: "refused", message: /erasure 3 is SQL/ })
+  assert.ok(!fs.existsSync(s.to))
+  const { erased } = await restore({ ...given, target: able })
+  assert.deepEqual(erased, [{ number: 3, database: "shop", how: "written" }])
 })
