@@ -19,6 +19,7 @@ export function noteLeftOut(session: Session, { view, run }: OpenRun): void {
 
 /** The names of what is left out, and for which erasure. */
 export async function listErased(session: Session, open: OpenRun): Promise<void> {
+  if (open.view.erasing.numbers.length === 0) return
   for await (const { entry, number } of open.view.erasing.judged(() => open.everything())) {
     if (number === 0) continue
     const path = fromByteString(entry.path)

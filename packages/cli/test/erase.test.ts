@@ -152,6 +152,12 @@ test("dumps in a directory get the SQL beside them, with a warning; another kind
   assert.equal(ended.status, 0, ended.stderr)
   assert.match(ended.stderr, /WARNING: .*once shop is loaded, run ERASE-000003\.sql in it/)
   assert.equal(readFileSync(world.file("dumps/ERASE-000003.sql"), "utf8"), SQL)
+  const shell = `cat > ${world.file("db-")}$(basename "$1"); echo "$1"`
+  const release = ["--release", world.file("db.release"), "--path", "*/shop.sql"]
+  const piped = world.as("oscar", "restore", "db@latest", ...release, "--pipe", shell)
+  assert.match(piped.stdout, /shop\.sql\nERASE-000003\.sql\n/, "the last file")
+  assert.match(piped.stderr, /WARNING: .*run ERASE-000003\.sql in it/)
+  assert.equal(readFileSync(world.file("db-ERASE-000003.sql"), "utf8"), SQL)
   const query = `?region=us-east-1&endpoint=${encodeURIComponent(moto.endpoint)}`
   const said = world.fails("oscar", refused, ...restore("db", "db.release", `s3://nowhere/db${query}`))
   assert.match(said, /erasure 3 is SQL, and this target cannot run it; nothing was written/)

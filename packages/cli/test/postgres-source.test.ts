@@ -87,6 +87,18 @@ test("from a directory psql alone brings everything back, as the page says", asy
   }
 })
 
+test("rows that were erased do not come back into a server", () => {
+  const sql = world.file("rows.sql")
+  writeFileSync(sql, "delete from public.mail")
+  ok("admin", "erase", "add", "db", "--sql", sql, "--database", "shop", "--reason", "asked", "--yes")
+  const from = ["restore", "db@latest", "--release", world.file("to a server"), "--password-file", passwords]
+  const text = ok("oscar", ...from, "--to", other.url("/erased", "restorer"), "--path", "databases/shop/*")
+  assert.match(text, /^Database erased: the SQL of erasure 1 was run in it\.$/m)
+  const mails = (name: string): number => Number(other.sql(name, "select count(*) from public.mail"))
+  assert.equal(mails("erased"), 0)
+  assert.ok(mails("shop") > 0)
+})
+
 test("a password comes out of a command; a file that others can read and a command that fails are not used", () => {
   const command = `cat '${passwords}'`
   ok("admin", "source", "add", "one", cluster.url("/shop"), "--password-command", command, "--no-role-passwords")
