@@ -170,7 +170,7 @@ test("a verifier drills without a release what it is enrolled for, and nothing e
   writeFileSync(join(other, "inbox"), "From: nobody\n")
   world.ok("admin", "source", "add", "mail", `dir://${other}`)
   world.ok("admin", "backup", "mail")
-  const vera = world.person("vera")
+  const vera = world.person("vera", "30d")
   world.ok("vera", "trust", world.archive, world.fingerprints.get("admin") ?? "", "--yes")
   const add = ["verifier", "add", world.file("vera.asc"), "--source", "docs"]
   world.fails("admin", exitCode.refused, ...add)
@@ -182,7 +182,10 @@ test("a verifier drills without a release what it is enrolled for, and nothing e
     world.ok("admin", "keys", "list"),
     /verifier +vera +present .*\n +accepted risk: opens runs of docs alone/,
   )
-  assert.match(world.as("admin", "doctor").stdout, /the verifier vera, who opens docs alone \(an accepted risk\)/)
+  assert.match(
+    world.as("admin", "doctor").stdout,
+    /FAIL +the key of the verifier vera, who opens docs alone \(an accepted risk\), .*: it ends on/,
+  )
 
   const asVerifier = ["--verifier", "--scratch", scratch]
   // What was sealed before is not sealed to it.
