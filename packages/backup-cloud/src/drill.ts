@@ -10,6 +10,7 @@ import {
   newestStart,
   openScratch,
   publishResult,
+  randomRun,
   type SignedResult,
   signResult,
   verifierSecrets,
@@ -23,7 +24,7 @@ import { readObject, type Trust, verifiersOf } from "@backup-cloud/trust"
 import type { Machine } from "./machine.ts"
 import { readNamed } from "./named.ts"
 import { openReleased } from "./releases.ts"
-import type { ChosenRun } from "./run-name.ts"
+import { type ChosenRun, knownRuns } from "./run-name.ts"
 
 /** By whose right a run is opened. */
 export type DrillKey =
@@ -106,8 +107,15 @@ export async function openForDrill(
   return { view: { ...view, secrets }, operator }
 }
 
+/** A run of the source, chosen at random among those that may be restored and that the key opens. Throws as `randomRun`. */
+export async function chooseForDrill(machine: Machine, source: string, opened: DrillKey | null): Promise<ChosenRun> {
+  const { trust, all } = await knownRuns(machine, source)
+  const recipient = opened?.by === "verifier" ? await verifierKey(machine, trust, source, opened.key) : undefined
+  return { trust, all, run: randomRun(all, machine.surroundings.random(4), recipient) }
+}
+
 /** The key of a verifier of `source` that is in this person's keyring; throws as `ownKey`. */
-export async function verifierKey(machine: Machine, { policy }: Trust, source: string, given: unknown) {
+async function verifierKey(machine: Machine, { policy }: Trust, source: string, given: unknown) {
   const present = verifiersOf(policy, source).map(({ fingerprint }) => fingerprint)
   return await machine.ownKey(present, given, `verifier of ${source}`)
 }

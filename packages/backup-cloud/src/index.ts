@@ -1,10 +1,12 @@
-// For programs that back up what they know best: three functions, and the words of those who write sources and targets.
+// For programs that back up what they know best: four functions, and the words of those who write sources and targets.
 
 export type { BackupResult } from "@backup-cloud/backup"
+export type { DrillEvent } from "@backup-cloud/drill"
 export {
   BackupError,
   type CatalogueEntry,
   type Content,
+  type DrillResult,
   EntryError,
   type EntryType,
   type Fault,
@@ -28,6 +30,8 @@ export {
   type ArchiveOptions,
   type BackupCall,
   backup,
+  type DrillCall,
+  drill,
   NotWholeError,
   type RestoreCall,
   type RestoredRun,

@@ -1,16 +1,18 @@
-// The three functions for programs. Each makes what it needs, cleans up behind itself, and returns only when all is well:
+// The four functions for programs. Each makes what it needs, cleans up behind itself, and returns only when all is well:
 // a run that lacks something, an archive that is not as it was signed and a restore that is not whole are errors, with what
 // was done nevertheless in `result`.
 
 import { randomBytes } from "node:crypto"
 import { resolve } from "node:path"
 import type { BackupResult } from "@backup-cloud/backup"
-import { BackupError, type Fault, type Outcome, type Source, type Target } from "@backup-cloud/format"
+import type { DrillEvent } from "@backup-cloud/drill"
+import { BackupError, type DrillResult, type Fault, type Outcome, type Source, type Target } from "@backup-cloud/format"
 import { type LeftOut, type RestoreEvent, type RestoreResult, restore as run, type Wanted } from "@backup-cloud/restore"
 import type { Environment } from "@backup-cloud/store"
 import type { VerifyEvent, VerifyReport } from "@backup-cloud/trust"
 import { backupSource, type SourceEvent } from "./backup.ts"
 import { checked } from "./checked.ts"
+import { chooseForDrill, type DrillJob, drillRun } from "./drill.ts"
 import { Machine } from "./machine.ts"
 import { openReleased } from "./releases.ts"
 import { chosenName, planOf, shortfall } from "./restore.ts"
@@ -66,6 +68,18 @@ export interface RestoreCall extends ArchiveOptions {
   /** Bring back what was erased too; the releases must say so. */
   readonly withoutErasures?: boolean
   readonly onEvent?: (event: RestoreEvent) => void
+}
+
+export interface DrillCall extends ArchiveOptions, Pick<DrillJob, "scratch" | "target" | "check" | "load"> {
+  /** As of a restore, or the name of a source alone: then it is one of its runs, chosen at random. */
+  readonly run: string
+  /** Files with what key holders answered; `verifier` is for a machine whose own key opens the source. */
+  readonly releases: readonly string[] | "verifier"
+  /** Fingerprint of the operator's or verifier's key; the one that is in the keyring unless given. */
+  readonly key?: string
+  /** Whether `target` gives files their owners. */
+  readonly owner?: boolean
+  readonly onEvent?: (event: DrillEvent) => void
 }
 
 export interface RestoredRun extends RestoreResult {
@@ -153,4 +167,19 @@ export async function restore(call: RestoreCall): Promise<RestoredRun> {
   if (all === 0) return result
   const hint = "its `result` lists them; look for damaged objects on another copy of the archive"
   throw new NotWholeError("incomplete", `${all} things of ${call.run} could not be restored`, { hint, result })
+}
+
+/**
+ * Restores a run for practice. The signed result is in the archive also if it failed, which throws what it failed by, a
+ * `NotWholeError`; what says nothing about the archive throws as `drill` of the package drill, and leaves no result.
+ */
+export async function drill(call: DrillCall): Promise<DrillResult> {
+  const { run, releases, key, owner = false, onEvent = ignore, signal = NEVER, ...asked } = call
+  await using machine = machineFor(call)
+  const opened =
+    releases === "verifier" ? ({ by: "verifier", key } as const) : ({ by: "release", files: releases, key } as const)
+  const chosen = run.includes("@") ? await findRun(machine, run) : await chooseForDrill(machine, run, opened)
+  const { fault, result } = await drillRun(machine, chosen, { ...asked, opened, owner, onEvent, signal })
+  if (fault === null) return result
+  throw new NotWholeError(fault, `the drill of ${run} failed: ${result.reason}`, { result })
 }

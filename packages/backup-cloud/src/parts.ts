@@ -3,13 +3,13 @@
 
 export { backupSource, type SourceEvent } from "./backup.ts"
 export {
+  chooseForDrill,
   type DrillKey,
   drillRun,
   type FinishedDrill,
   openForDrill,
   ownResults,
   publishFile,
-  verifierKey,
 } from "./drill.ts"
 export { describeSealed, notedFiles, type SealedFile, sealFile } from "./handed.ts"
 export { Machine } from "./machine.ts"
@@ -17,6 +17,6 @@ export { expectAbsent, makeWhole, readNamed } from "./named.ts"
 export { recoveryFile } from "./recovery.ts"
 export { type OpenRun, openReleased, openReleases } from "./releases.ts"
 export { planOf, restoreName, shortfall } from "./restore.ts"
-export { type ChosenRun, findRun, knownRuns } from "./run-name.ts"
+export { type ChosenRun, findRun } from "./run-name.ts"
 export * from "./secrets.ts"
 export { gravest, verifyWhole } from "./verify.ts"

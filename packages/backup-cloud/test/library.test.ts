@@ -1,4 +1,4 @@
-// The three functions, on an archive and keys that the command made: what they give back, and that nothing which is not
+// The four functions, on an archive and keys that the command made: what they give back, and that nothing which is not
 // whole looks as if it were.
 
 import assert from "node:assert/strict"
@@ -10,6 +10,7 @@ import { dirTarget, globs } from "../../source-dir/src/index.ts"
 import { noise } from "../../store/test/helpers.ts"
 import {
   backup,
+  drill,
   EntryError,
   isFault,
   NotWholeError,
@@ -172,6 +173,34 @@ test("a damaged archive is no verified one, and what is lost of a restore is tol
   assert.deepEqual(result.lost.toSorted(), ["a", "b"])
   restored()
   assert.deepEqual((await verify(machine)).problems, [])
+})
+
+test("a drill gives its result back, also of a partial run; of a damaged archive it is an error", async () => {
+  const scratch = world.file("scratch")
+  mkdirSync(scratch)
+  const call = { ...operator, scratch, target: (root: string) => dirTarget({ root }) }
+  const [, , partial = ""] = world.runs("notes")
+  const seen: string[] = []
+  const result = await drill({
+    ...{ ...call, run: `notes@${partial}`, releases: [world.file("of the partial")] },
+    onEvent: ({ event }) => seen.push(event),
+    check: async (root) => existsSync(join(root, "a")),
+  })
+  assert.deepEqual([result.outcome, result.run, result.differences], ["passed", partial, 0])
+  assert.ok(seen.includes("step"))
+  assert.deepEqual(world.objects("drills/").length, 2)
+  const none = drill({ ...call, run: "notes", releases: "verifier" })
+  await assert.rejects(none, (error) => isFault(error, "usage"))
+  const [run = ""] = world.runs("notes")
+  const kept = world.keep()
+  writeFileSync(join(world.archive, "backup/notes", run, "volume-00000001.tar.zst.gpg"), "PAY UP\n")
+  const failed = await notWhole(
+    drill({ ...call, run: `notes@${run}`, releases: [world.file("of the damaged")] }),
+    "tampered",
+  )
+  assert.deepEqual([failed.outcome, failed.reason], ["failed", "the restore ended as tampered"])
+  assert.deepEqual(readdirSync(scratch), [])
+  kept()
 })
 
 test("a home without the source's keys, or that trusts nobody, backs up nothing", async () => {

@@ -2,9 +2,9 @@
 
 import { tmpdir } from "node:os"
 import { resolve } from "node:path"
-import { type DrillEvent, newestStart, overdueDrills, randomRun } from "@backup-cloud/drill"
+import { type DrillEvent, newestStart, overdueDrills } from "@backup-cloud/drill"
 import { BackupError, type DrillResult, escapeControl, fromByteString } from "@backup-cloud/format"
-import { type ChosenRun, type DrillKey, drillRun, type FinishedDrill, knownRuns, verifierKey } from "backup-cloud/parts"
+import { type ChosenRun, chooseForDrill, type DrillKey, drillRun, type FinishedDrill } from "backup-cloud/parts"
 import type { Command } from "commander"
 import { ownersCheck, serverLoad } from "../drill-checks.ts"
 import { estimates, listDrills, publishResults, resultsOf } from "../drill-results.ts"
@@ -58,19 +58,13 @@ function keyOf(options: Options): DrillKey | null {
 
 async function drillNamed(session: Session, name: string, options: Options): Promise<void> {
   const opened = keyOf(options)
-  const chosen = name.includes("@") ? await chooseRun(session, name) : await chooseAny(session, name, opened)
+  const chosen = name.includes("@") ? await chooseRun(session, name) : await chooseForDrill(session, name, opened)
   if (opened === null) {
     tellHowToAsk(session, chosen, options)
     return
   }
   const failed = failureOf(await drillChosen(session, chosen, opened, options))
   if (failed !== null) throw failed
-}
-
-async function chooseAny(session: Session, source: string, opened: DrillKey | null): Promise<ChosenRun> {
-  const { trust, all } = await knownRuns(session, source)
-  const recipient = opened?.by === "verifier" ? await verifierKey(session, trust, source, opened.key) : undefined
-  return { trust, all, run: randomRun(all, session.io.random(4), recipient) }
 }
 
 /** The first half of a drill with a release: a key holder is asked as for any restore. */
@@ -99,7 +93,9 @@ async function drillDue(session: Session, options: Options): Promise<void> {
   if (due.length === 0) session.say("No drill is due.")
   const failures: BackupError[] = []
   for (const { rule } of due) {
-    const failed = failureOf(await drillChosen(session, await chooseAny(session, rule.source, opened), opened, options))
+    const failed = failureOf(
+      await drillChosen(session, await chooseForDrill(session, rule.source, opened), opened, options),
+    )
     if (failed !== null) failures.push(failed)
   }
   const [first] = failures
