@@ -1,6 +1,7 @@
 // Drills of a run that is whole, damaged, late or restored wrongly, and of a program whose comparison is switched off.
 
 import assert from "node:assert/strict"
+import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
@@ -239,4 +240,13 @@ test("what says nothing about the archive is no result", async (t) => {
     throw stop.signal.reason
   }
   await assert.rejects(scene.drill({ check, signal: stop.signal }), { name: "AbortError" })
+})
+
+test("who is not root compares and removes also what its owner may not read", () => {
+  const script = join(import.meta.dirname, "unprivileged.ts")
+  // Root reads everything, so it is somebody else then.
+  const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
+  const args = ["--conditions=source", "--disable-warning=ExperimentalWarning", script]
+  const said = execFileSync(process.execPath, args, { encoding: "utf8", ...nobody })
+  assert.deepEqual(JSON.parse(said), { outcome: "passed", differences: [], left: ["archive", "scratch-0"] })
 })
