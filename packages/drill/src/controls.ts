@@ -25,7 +25,7 @@ export interface Controls {
   readonly entries: () => AsyncIterable<CatalogueEntry>
   /** A file with content, of which nothing else needs to be known: the smallest there is. */
   readonly sample: CatalogueEntry
-  /** Where the run was restored to, and of which nothing is needed any more; byte string. */
+  /** Where the run was restored to; byte string. */
   readonly root: string
   /** Folder for what the controls restore. */
   readonly scratch: string
@@ -103,22 +103,28 @@ async function failsAs(faults: readonly Fault[], work: () => Promise<void>): Pro
   }
 }
 
-/** Changes one byte of the sample as it was restored, for good, and compares it. */
+/** Changes one byte of the sample as it was restored, compares it, and changes it back; its time to the microsecond. */
 async function findsChange({ root, sample, compare, signal }: Controls): Promise<boolean> {
   const file = within(root, sample.path)
+  const before = await fs.lstat(native(file))
   await flipLastByte(file, sample)
   // Its time is taken to be right, so that nothing but its content can tell.
   const { mtime } = await lookAt(file)
   let found = false
-  await compare({
-    ...{ root, owner: false, whole: false, signal },
-    entries: (async function* () {
-      yield { ...sample, mtime }
-    })(),
-    onDifference: ({ path }) => {
-      found ||= path === sample.path
-    },
-  })
+  try {
+    await compare({
+      ...{ root, owner: false, whole: false, signal },
+      entries: (async function* () {
+        yield { ...sample, mtime }
+      })(),
+      onDifference: ({ path }) => {
+        found ||= path === sample.path
+      },
+    })
+  } finally {
+    await flipLastByte(file, sample)
+    await fs.lutimes(native(file), before.atimeMs / 1000, before.mtimeMs / 1000)
+  }
   return found
 }
 

@@ -1,5 +1,5 @@
-// One drill: a run is restored into a scratch place, compared with its catalogue, loaded and checked where that is asked
-// for, timed, and then the controls are tried. What comes out is a signed result, passed or failed, which says why.
+// One drill: a run is restored into a scratch place and compared with its catalogue, the controls are tried, and it is loaded
+// and checked where that is asked for; what a restore takes is timed. What comes out is a signed result, passed or failed, which says why.
 //
 // A drill that could not be carried out, since the archive was away, no release opens the run or somebody stopped it, is
 // none: it throws and leaves no result.
@@ -12,6 +12,7 @@ import {
   type DrillRule,
   type DrillTrial,
   drillCodec,
+  exitCode,
   type Fault,
   FORMAT,
   fromByteString,
@@ -119,24 +120,15 @@ class Work {
   }
 
   async run(): Promise<void> {
-    const { view, signal, load, check, scratch } = this.#job
+    const { load, check, scratch } = this.#job
     const folder = join(scratch, "tree")
     const loading = await this.#timed("restore", async () => await this.#restore(folder))
     const sample = await this.#step("compare", async () => await this.#compare(loading))
+    // Before the owner's check, which may write where it likes.
+    if (sample === null) this.#fails("differs", "the run has no content, so that nothing is shown by it")
+    else await this.#step("controls", () => this.#tryControls(loading, sample))
     if (load !== undefined) await this.#timed("load", () => this.#load(load, loading))
     if (check !== undefined) await this.#timed("check", () => this.#check(check, folder))
-    if (sample === null) {
-      this.#fails("differs", "the run has no content, so that nothing is shown by it")
-      return
-    }
-    const { target, compare = compareTree } = this.#job
-    const root = toByteString(folder)
-    const { entries } = loading
-    this.#controls = await this.#step("controls", () =>
-      tryControls({ view, entries, sample, root, scratch, target, compare, signal }),
-    )
-    for (const { name, outcome } of this.#controls)
-      if (outcome === "failed") this.#fails("alarm", `the control ${name} did not fail as it must`)
   }
 
   async #restore(folder: string): Promise<Loading> {
@@ -183,6 +175,14 @@ class Work {
     return sample
   }
 
+  async #tryControls({ view, entries, root }: Loading, sample: CatalogueEntry): Promise<void> {
+    const { scratch, target, signal, compare = compareTree } = this.#job
+    const job = { view, entries, sample, root: toByteString(root), scratch, target, compare, signal }
+    this.#controls = await tryControls(job)
+    for (const { name, outcome } of this.#controls)
+      if (outcome === "failed") this.#fails("alarm", `the control ${name} did not fail as it must`)
+  }
+
   async #load(load: NonNullable<Drill["load"]>, loading: Loading): Promise<void> {
     try {
       await load(loading)
@@ -222,7 +222,8 @@ class Work {
 
   #fails(fault: Fault, why: string): void {
     this.#reasons.push(why)
-    this.#fault ??= fault
+    // A fault's exit code is its gravity.
+    if (this.#fault === null || exitCode[fault] > exitCode[this.#fault]) this.#fault = fault
   }
 
   /** The restore itself ended with `error`. Its message is not for the result, since it may name a file. */

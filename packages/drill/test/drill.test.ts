@@ -202,13 +202,14 @@ test("the owner's check and a server's rows decide as well", async (t) => {
   const seen: string[] = []
   const good = await scene.drill({
     check: async (root) => {
-      seen.push(fs.readFileSync(join(root, "zürich"), "utf8"))
+      seen.push(fs.readFileSync(join(root, "zürich"), "utf8"), fs.readFileSync(join(root, "folder/small"), "utf8"))
+      fs.rmSync(join(root, "folder"), { recursive: true })
       return true
     },
     load: async ({ plan }) => void seen.push(String(plan.files)),
   })
   assert.deepEqual(failing(good.result), [])
-  assert.deepEqual(seen, ["5", "Grüezi\n"])
+  assert.deepEqual(seen, ["5", "Grüezi\n", "abc"])
   const bad = await scene.drill({
     check: async () => false,
     load: async () => {
