@@ -120,6 +120,14 @@ async function verifierKey(machine: Machine, { policy }: Trust, source: string, 
   return await machine.ownKey(present, given, `verifier of ${source}`)
 }
 
+/** The sources that a verifier whose key is in this person's keyring is enrolled for; throws as `ownKey`. */
+export async function verifiedSources(machine: Machine, { policy }: Trust, given: unknown): Promise<Set<string>> {
+  const present = (policy.verifiers ?? []).filter(({ status }) => status === "present")
+  const fingerprints = present.map(({ fingerprint }) => fingerprint)
+  const own = await machine.ownKey(fingerprints, given, "verifier")
+  return new Set(present.find(({ fingerprint }) => fingerprint === own)?.sources)
+}
+
 /** The id of the medium that the archive lies on; `null` where it is the archive itself. */
 async function mediumOf(machine: Machine): Promise<string | null> {
   const bytes = await readObject(await machine.store(), "medium.json", machine.surroundings.signal)

@@ -10,6 +10,7 @@ export {
   openForDrill,
   ownResults,
   publishFile,
+  verifiedSources,
 } from "./drill.ts"
 export { describeSealed, notedFiles, type SealedFile, sealFile } from "./handed.ts"
 export { Machine } from "./machine.ts"

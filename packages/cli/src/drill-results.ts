@@ -29,17 +29,17 @@ export async function* resultsOf(session: Session, trust: Trust): AsyncGenerator
     }
 }
 
-/** @param source all if it is not given */
-export async function listDrills(session: Session, source: string | undefined): Promise<void> {
+/** @param name of a source or a run of it; all if it is not given */
+export async function listDrills(session: Session, name: string | undefined): Promise<void> {
   const trust = await session.trust()
   const results: JudgedResult[] = []
   for await (const judged of resultsOf(session, trust)) results.push(judged)
-  const ids = (judged: JudgedResult): string => judged.name
-  for (const judged of results.sort((a, b) => (ids(a) < ids(b) ? -1 : 1))) {
-    const { result, why, name } = judged
-    if (source !== undefined && result !== null && result.source !== source) continue
-    session.say(result === null ? `${name}  DOES NOT COUNT: ${why ?? ""}` : line(judged))
-    session.event({ event: "drill", name, counts: why === null, why, result })
+  for (const judged of results.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const { result, why, name: object } = judged
+    if (name !== undefined && result !== null && ![result.source, `${result.source}@${result.run}`].includes(name))
+      continue
+    session.say(line(judged))
+    session.event({ event: "drill", object, counts: why === null, why, result })
   }
   const due = await overdueDrills(trust, each(results.toReversed()), session.io.now())
   for (const one of due) session.say(overdueWords(one))
@@ -47,7 +47,7 @@ export async function listDrills(session: Session, source: string | undefined): 
 }
 
 function line({ result, why, name }: JudgedResult): string {
-  if (result === null) return name
+  if (result === null) return `${name}  DOES NOT COUNT: ${why ?? ""}`
   const { source, run, outcome, finished, from, total_ms: total, reason } = result
   const where = from === "archive" ? "" : `  from medium ${from}`
   const words = `${source}@${run}  ${outcome.padEnd(6)} ${finished}  ${(total / 1000).toFixed(1)} s${where}`

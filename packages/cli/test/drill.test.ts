@@ -206,13 +206,18 @@ test("a verifier drills without a release what it is enrolled for, and nothing e
   world.ok("oscar", "restore", "docs@latest", "--release", again, "--to", world.file("from-holder"))
 
   world.ok("admin", "policy", "drill", "docs", "--every", "1d")
-  assert.match(world.ok("vera", "drill", "--due", ...asVerifier), /No drill is due/)
+  world.ok("admin", "policy", "drill", "mail", "--every", "1d")
+  const due = world.as("vera", "drill", "--due", ...asVerifier)
+  assert.equal(due.status, 0, due.stderr)
+  assert.match(due.stdout, /No drill is due/)
+  assert.match(due.stderr, /mail is due as well, and needs a release/)
   // Of the runs that there are, it takes one that is sealed to it.
   for (const place of [world.archive, join(world.file("vera"), "backup-cloud")])
     rmSync(join(place, "drills"), { recursive: true })
   assert.match(world.ok("vera", "drill", "--due", ...asVerifier), /passed/)
   assert.deepEqual(results().length, 1)
   world.fails("oscar", exitCode.usage, "drill", "--due", "--release", release)
+  world.fails("oscar", exitCode.usage, "drill", "docs", "--release", release)
   world.fails("vera", exitCode.usage, "drill", "docs", ...asVerifier, "--key", vera, "--release", release)
 })
 

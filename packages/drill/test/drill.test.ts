@@ -3,6 +3,7 @@
 import assert from "node:assert/strict"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
 import { BackupError, type DrillResult, names } from "@backup-cloud/format"
@@ -243,11 +244,24 @@ test("what says nothing about the archive is no result", async (t) => {
   await assert.rejects(scene.drill({ check, signal: stop.signal }), { name: "AbortError" })
 })
 
+/** A drill of its own process, which says how it came out and what it left. */
+const alone = `
+const { openScratch } = await import(${JSON.stringify(import.meta.resolve("../src/index.ts"))})
+const { makeScene } = await import(${JSON.stringify(import.meta.resolve("./scene.ts"))})
+const { readdirSync } = await import("node:fs")
+const undo = []
+const scene = await makeScene({ after: (fn) => undo.push(fn) })
+const scratch = await openScratch(scene.folder)
+const { result, events } = await scene.drill({ scratch: scratch.folder })
+await scratch[Symbol.asyncDispose]()
+const told = events.filter(({ event }) => event === "difference" || event === "trouble")
+console.log(JSON.stringify({ outcome: result.outcome, told, left: readdirSync(scene.folder) }))
+for (const fn of undo) await fn()
+`
 test("who is not root compares and removes also what its owner may not read", () => {
-  const script = join(import.meta.dirname, "unprivileged.ts")
   // Root reads everything, so it is somebody else then.
   const nobody = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
-  const args = ["--conditions=source", "--disable-warning=ExperimentalWarning", script]
-  const said = execFileSync(process.execPath, args, { encoding: "utf8", ...nobody })
-  assert.deepEqual(JSON.parse(said), { outcome: "passed", differences: [], left: ["archive", "scratch-0"] })
+  const args = ["--conditions=source", "--disable-warning=ExperimentalWarning", "--input-type=module", "-e", alone]
+  const said = execFileSync(process.execPath, args, { encoding: "utf8", cwd: tmpdir(), ...nobody })
+  assert.deepEqual(JSON.parse(said), { outcome: "passed", told: [], left: ["archive", "scratch-0"] })
 })

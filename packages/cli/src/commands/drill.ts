@@ -4,7 +4,14 @@ import { tmpdir } from "node:os"
 import { resolve } from "node:path"
 import { type DrillEvent, newestStart, overdueDrills } from "@backup-cloud/drill"
 import { BackupError, type DrillResult, escapeControl, fromByteString } from "@backup-cloud/format"
-import { type ChosenRun, chooseForDrill, type DrillKey, drillRun, type FinishedDrill } from "backup-cloud/parts"
+import {
+  type ChosenRun,
+  chooseForDrill,
+  type DrillKey,
+  drillRun,
+  type FinishedDrill,
+  verifiedSources,
+} from "backup-cloud/parts"
 import type { Command } from "commander"
 import { ownersCheck, serverLoad } from "../drill-checks.ts"
 import { estimates, listDrills, publishResults, resultsOf } from "../drill-results.ts"
@@ -58,6 +65,10 @@ function keyOf(options: Options): DrillKey | null {
 
 async function drillNamed(session: Session, name: string, options: Options): Promise<void> {
   const opened = keyOf(options)
+  if (!name.includes("@") && opened?.by === "release")
+    throw new BackupError("usage", "a release is for one run: name it; nothing was drilled", {
+      hint: `backup-cloud drill ${escapeControl(name)}, without a release, chooses a run and says how to ask for it`,
+    })
   const chosen = name.includes("@") ? await chooseRun(session, name) : await chooseForDrill(session, name, opened)
   if (opened === null) {
     tellHowToAsk(session, chosen, options)
@@ -81,7 +92,7 @@ function tellHowToAsk(session: Session, { run }: ChosenRun, options: Options): v
   session.event({ event: "chosen", source: run.source, run: run.run })
 }
 
-/** Drills each source that is due, one after the other; the first failure is told at the end. */
+/** Drills each source that is due and that this verifier is enrolled for; the first failure is the command's. */
 async function drillDue(session: Session, options: Options): Promise<void> {
   const opened = keyOf(options)
   if (opened?.by !== "verifier")
@@ -89,14 +100,24 @@ async function drillDue(session: Session, options: Options): Promise<void> {
       hint: "on the machine of a verifier: backup-cloud drill --due --verifier",
     })
   const trust = await session.trust()
-  const due = await overdueDrills(trust, resultsOf(session, trust), session.io.now())
+  const overdue = await overdueDrills(trust, resultsOf(session, trust), session.io.now())
+  const mine = await verifiedSources(session, trust, opened.key)
+  const due = overdue.filter(({ rule }) => mine.has(rule.source))
+  for (const { rule } of overdue)
+    if (!mine.has(rule.source)) session.note(`${rule.source} is due as well, and needs a release`)
   if (due.length === 0) session.say("No drill is due.")
   const failures: BackupError[] = []
   for (const { rule } of due) {
-    const failed = failureOf(
-      await drillChosen(session, await chooseForDrill(session, rule.source, opened), opened, options),
-    )
-    if (failed !== null) failures.push(failed)
+    try {
+      const chosen = await chooseForDrill(session, rule.source, opened)
+      const failed = failureOf(await drillChosen(session, chosen, opened, options))
+      if (failed !== null) failures.push(failed)
+    } catch (error) {
+      if (!(error instanceof BackupError)) throw error
+      // The others are due all the same.
+      session.note(`${rule.source}: ${escapeControl(error.message)}`)
+      failures.push(error)
+    }
   }
   const [first] = failures
   if (first !== undefined) throw first
