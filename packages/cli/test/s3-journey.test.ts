@@ -236,6 +236,16 @@ test("s3: each role can do its part with the printed rights, and not with anothe
     const change = ["source", "set", "docs", "--schedule", "daily"]
     for (const other of ["oscar", "machine"]) await journey.refused("admin", other, ...change)
     await journey.ok("admin", ...change)
+    // Who may restore may drill, and who may not write results there finds them at home.
+    const drill = ["drill", "docs@latest", "--release", release]
+    await journey.refused("oscar", "admin", ...drill)
+    await journey.ok("oscar", ...drill)
+    assert.match(await journey.ok("admin", "drill", "--list"), /^docs@\S+ +passed /m)
+    await journey.ok("admin", "policy", "drill", "docs", "--every", "30d")
+    await journey.ok("admin", "status")
+    const { status, stderr } = await journey.run("machine", ["status"])
+    assert.equal(status, 0, stderr)
+    assert.match(stderr, /Whether drills are overdue cannot be told/)
     await journey.ok("machine", "backup", "--prove", "all")
   } finally {
     await moto.enforceRights(false)

@@ -135,12 +135,13 @@ async function drillChosen(
   const signal = AbortSignal.any([io.signal, io.stop])
   const { check, to, scratch } = options as Readonly<Record<string, string | undefined>>
   const server = { password: passwordPlace(options, io.cwd), overwrite: options["overwrite"] === true }
-  const load = to === undefined ? {} : { load: serverLoad(session, to, server, signal) }
+  const load = to === undefined ? {} : { load: await serverLoad(session, to, server, signal) }
+  const checks = check === undefined ? {} : { check: await ownersCheck(session, check, signal) }
   const { dirTarget } = await import("@backup-cloud/source-dir")
   session.doing(`opening ${run.source}@${run.run}`)
   const finished = await drillRun(session, chosen, {
     ...load,
-    ...(check === undefined ? {} : { check: ownersCheck(session, check, signal) }),
+    ...checks,
     opened,
     scratch: resolve(io.cwd, scratch ?? tmpdir()),
     target: (root) => dirTarget({ root, owner: session.isRoot }),
