@@ -50,7 +50,6 @@ export async function drillRun(machine: Machine, chosen: ChosenRun, job: DrillJo
   const { now, random } = machine.surroundings
   const { opened, scratch: parent, ...asked } = job
   const { view, operator } = await openForDrill(machine, chosen, opened)
-  const signer = machine.personSigner(operator)
   const from = await mediumOf(machine)
   const report = await withScratch(parent, (scratch) =>
     drill({
@@ -62,11 +61,11 @@ export async function drillRun(machine: Machine, chosen: ChosenRun, job: DrillJo
       from: from ?? "archive",
       rule: trust.policy.drills?.find(({ source }) => source === run.source) ?? null,
       scratch,
-      signer,
+      operator,
       now,
     }),
   )
-  const signed = await signResult(report.result, signer, machine.surroundings.signal)
+  const signed = await signResult(report.result, machine.personSigner(operator), machine.surroundings.signal)
   const file = await keepResult(machine, report.result.id, signed)
   if (from === null) await publish(machine, trust, signed, file)
   return { ...report, file, published: from === null }

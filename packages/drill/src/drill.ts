@@ -21,7 +21,6 @@ import {
   timeText,
   toByteString,
 } from "@backup-cloud/format"
-import type { Signer } from "@backup-cloud/openpgp"
 import {
   catalogueEntries,
   openRoot,
@@ -57,7 +56,8 @@ export interface Drill {
   readonly load?: (loading: Loading) => Promise<void>
   /** The owner's own check of what was restored. @returns whether it found all well */
   readonly check?: (root: string) => Promise<boolean>
-  readonly signer: Signer
+  /** Fingerprint of who signs the result. */
+  readonly operator: string
   readonly now: () => Date
   readonly onEvent: (event: DrillEvent) => void
   readonly signal: AbortSignal
@@ -233,17 +233,19 @@ class Work {
   }
 
   async report(): Promise<DrillReport> {
-    const { archive, id, view, from, rule, newest, signer, now } = this.#job
+    const { archive, id, view, from, rule, newest, operator, now } = this.#job
     const finished = now()
     const age = Math.floor(since(newest, finished) / 1000)
-    const { rto_minutes: rto = 0, rpo_minutes: rpo = 0 } = rule ?? {}
+    const { rto_minutes: rto = 0 } = rule ?? {}
+    // How old a medium may be is for the rules of media.
+    const rpo = from === "archive" ? (rule?.rpo_minutes ?? 0) : 0
     const whole = this.#checks.get("restored") === true
     if (rto > 0 && whole)
       this.#checked("rto", this.#total <= rto * 60_000, `it took longer than ${rto} minutes`, "open-risk")
     if (rpo > 0) this.#checked("rpo", age <= rpo * 60, `the newest run is older than ${rpo} minutes`, "open-risk")
     const { source, run, receipt, commits } = view.run
     const result: DrillResult = {
-      ...{ format: FORMAT, type: "drill", archive, id, created: timeText(finished), operator: signer.fingerprint },
+      ...{ format: FORMAT, type: "drill", archive, id, created: timeText(finished), operator },
       ...{ source, run, sums: commits.at(-1)?.sums ?? "", from },
       ...{ started: timeText(this.#started), finished: timeText(finished) },
       outcome: this.#fault === null ? "passed" : "failed",

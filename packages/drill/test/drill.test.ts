@@ -189,6 +189,9 @@ test("a missed objective fails, and the next better one passes", async (t) => {
   const late = await scene.drill({ rule: { ...rule, rpo_minutes: 26 * 60 - 1 } })
   assert.deepEqual([failing(late.result), late.fault], [["rpo"], "open-risk"])
   assert.deepEqual(failing((await scene.drill({ rule: { ...rule, rpo_minutes: 26 * 60 } })).result), [])
+  // A disk is as old as the rules of media let it be.
+  const disk = { from: "0123456789abcdef0123456789abcdef", rule: { ...rule, rpo_minutes: 1 } }
+  assert.deepEqual(failing((await scene.drill(disk)).result), [])
   const slow = (minutes: number) => {
     let ticks = Date.parse("2026-11-24T12:00:00Z")
     return { now: () => new Date((ticks += 50_000)), rule: { ...rule, rto_minutes: minutes } }

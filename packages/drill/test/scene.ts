@@ -66,7 +66,7 @@ export async function makeScene(t: Context, given: readonly TestEntry[] = entrie
         scratch,
         target: (root) => dirTarget({ root }),
         owner: false,
-        signer: world.operator.signer,
+        operator: world.operator.certificate.fingerprint,
         now: () => new Date("2026-11-24T12:00:00Z"),
         onEvent: (event) => events.push(event),
         signal,
