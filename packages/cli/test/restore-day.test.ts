@@ -69,7 +69,11 @@ test("before the day: drills with a release and with a verifier's key", () => {
   writeFileSync(join(data, "files", "new"), "written on the last day\n")
   world.ok("admin", "backup")
   runs = world.runs()
-  for (const letter of ["a", "b"]) cpSync(world.archive, disk(letter), { recursive: true, preserveTimestamps: true })
+  for (const letter of ["a", "b"]) {
+    cpSync(world.archive, disk(letter), { recursive: true, preserveTimestamps: true })
+    const identity = JSON.stringify({ medium: letter.repeat(32), label: `Disk ${letter}` }, null, 2)
+    writeFileSync(join(disk(letter), "medium.json"), `${identity}\n`)
+  }
   assert.match(shell(last ?? assert.fail(), null), /docs@\S+: passed/)
   world.ok("admin", "status")
 })
@@ -85,7 +89,7 @@ test("the day: from two disks, of which one is damaged, to a service that runs",
   // A laptop that has seen nothing.
   rmSync(join(world.file("oscar"), "backup-cloud"), { recursive: true })
   const said = blocksOf(theDay).map((block) => shell(block, null))
-  assert.match(said.join("\n"), new RegExp(`^docs@${before} +passed`, "m"))
+  assert.match(said.join("\n"), new RegExp(`^docs@${runs[0] ?? ""} +passed`, "m"))
   assert.match(said.join("\n"), /is not what the source signed/)
   assert.match(said.join("\n"), /LOST files\/letter/)
   assert.match(said.at(-1) ?? "", /the service runs/)
