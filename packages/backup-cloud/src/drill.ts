@@ -15,7 +15,7 @@ import {
   signResult,
   verifierSecrets,
 } from "@backup-cloud/drill"
-import { BackupError, names, runId } from "@backup-cloud/format"
+import { BackupError, identityCodec, MEDIUM, names, runId } from "@backup-cloud/format"
 import { gpgPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
 import { gpgPrivateOpener } from "@backup-cloud/openpgp/open-private"
 import { erasingFor, type RunReader, usedRuns } from "@backup-cloud/restore"
@@ -129,11 +129,8 @@ export async function verifiedSources(machine: Machine, { policy }: Trust, given
 
 /** The id of the medium that the archive lies on; `null` where it is the archive itself. */
 async function mediumOf(machine: Machine): Promise<string | null> {
-  const bytes = await readObject(await machine.store(), "medium.json", machine.surroundings.signal)
-  if (bytes === null) return null
-  const [, id] = /^ {2}"medium": "([0-9a-f]{32})",$/m.exec(Buffer.from(bytes).toString("utf8")) ?? []
-  if (id !== undefined) return id
-  throw new BackupError("tampered", "medium.json: does not say which medium this is; nothing was drilled")
+  const bytes = await readObject(await machine.store(), MEDIUM, machine.surroundings.signal)
+  return bytes === null ? null : identityCodec.decode(bytes, MEDIUM).medium
 }
 
 /** Where a home keeps the results of its own drills: as a store, laid out like an archive. */

@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { setTimeout as sleep } from "node:timers/promises"
 import { drillCodec, exitCode } from "@backup-cloud/format"
+import { writeIdentity } from "./disk.ts"
 import { type Started, World } from "./world.ts"
 
 const world = new World()
@@ -201,6 +202,12 @@ test("a verifier drills without a release what it is enrolled for, and nothing e
   assert.equal(newest().operator, vera)
   assert.match(world.ok("admin", "drill", "--list", "docs"), /passed/)
 
+  // What must not come back does not for practice either, and its records are sealed to verifiers too.
+  const gone = ["--check", "test ! -e letter && test -e folder/book"]
+  world.fails("vera", exitCode.differs, "drill", "docs@latest", ...asVerifier, ...gone)
+  world.ok("admin", "erase", "add", "docs", "--path", "/letter", "--reason", "a test", "--yes")
+  assert.match(world.ok("vera", "drill", "docs@latest", ...asVerifier, ...gone), /passed/)
+
   // A holder releases such a run as before.
   const again = world.release("docs@latest", "again")
   world.ok("oscar", "restore", "docs@latest", "--release", again, "--to", world.file("from-holder"))
@@ -230,8 +237,7 @@ test("from a medium the result stays in the home until it is put into the archiv
     mkdirSync(join(disk, name, ".."), { recursive: true })
     writeFileSync(join(disk, name), readFileSync(join(world.archive, name)))
   }
-  const identity = { format: "backup-cloud/1", type: "identity", archive: "x", medium, label: "Disk A" }
-  writeFileSync(join(disk, "medium.json"), `${JSON.stringify(identity, null, 2)}\n`)
+  writeIdentity(disk, world.archive, medium)
   const before = results().length
   const said = world.ok("vera", "--archive", disk, "drill", "docs@latest", "--verifier", "--scratch", scratch)
   assert.equal(results().length, before)

@@ -7,6 +7,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } f
 import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { names } from "@backup-cloud/format"
+import { writeIdentity } from "./disk.ts"
 import { of } from "./run.ts"
 import { fromSources, World } from "./world.ts"
 
@@ -71,8 +72,7 @@ test("before the day: drills with a release and with a verifier's key", () => {
   runs = world.runs()
   for (const letter of ["a", "b"]) {
     cpSync(world.archive, disk(letter), { recursive: true, preserveTimestamps: true })
-    const identity = JSON.stringify({ medium: letter.repeat(32), label: `Disk ${letter}` }, null, 2)
-    writeFileSync(join(disk(letter), "medium.json"), `${identity}\n`)
+    writeIdentity(disk(letter), world.archive, letter.repeat(32))
   }
   assert.match(shell(last ?? assert.fail(), null), /docs@\S+: passed/)
   world.ok("admin", "status")

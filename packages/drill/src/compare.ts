@@ -23,6 +23,8 @@ export interface Comparison {
   readonly owner: boolean
   /** Whether `entries` is all there should be; if not, only they are looked at. */
   readonly whole: boolean
+  /** Byte strings: what the restore wrote beside it, at the top, and no catalogue names. */
+  readonly beside?: ReadonlySet<string>
   readonly onDifference: (difference: Difference) => void
   readonly signal: AbortSignal
 }
@@ -31,7 +33,7 @@ export type Comparer = (comparison: Comparison) => Promise<void>
 
 /** Tells every difference. Throws what `entries` throws, and `unavailable` if the folder cannot be read. */
 export const compareTree: Comparer = async (comparison) => {
-  const { root, entries, whole, onDifference } = comparison
+  const { root, entries, whole, beside, onDifference } = comparison
   const there = whole ? walk(root)[Symbol.asyncIterator]() : null
   const next = async (): Promise<string | null> => {
     const step = await (there === null ? undefined : there.next().catch(unreadable))
@@ -40,7 +42,7 @@ export const compareTree: Comparer = async (comparison) => {
   let found = await next()
   const extra = async (until: string | null): Promise<void> => {
     for (; found !== null && (until === null || pathKey(found) < until); found = await next())
-      onDifference({ path: found, what: "is there, and not in the catalogue" })
+      if (beside?.has(found) !== true) onDifference({ path: found, what: "is there, and not in the catalogue" })
   }
   try {
     for await (const entry of entries) {

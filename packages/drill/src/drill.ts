@@ -12,6 +12,7 @@ import {
   type DrillRule,
   type DrillTrial,
   drillCodec,
+  erasureFile,
   exitCode,
   type Fault,
   FORMAT,
@@ -151,7 +152,9 @@ class Work {
 
   /** Tells what differs; the smallest file that has content, with its chunks. */
   async #compare({ root, entries }: Loading): Promise<CatalogueEntry | null> {
-    const { owner, signal, onEvent, compare = compareTree } = this.#job
+    const { owner, signal, view, onEvent, compare = compareTree } = this.#job
+    // What deletes rows lies beside a dump until it is loaded.
+    const beside = new Set(view.erasing.sql.map(({ number }) => erasureFile(number)))
     let sample: CatalogueEntry | null = null
     /** What was not whole when it was backed up. */
     const broken = new Set<string>()
@@ -167,7 +170,7 @@ class Work {
       this.#differences++
       onEvent({ event: "difference", ...difference })
     }
-    await compare({ root: toByteString(root), entries: passing(), owner, whole: true, onDifference, signal })
+    await compare({ root: toByteString(root), entries: passing(), owner, whole: true, beside, onDifference, signal })
     const unmade = this.#problems.filter(({ path, expected }) => !expected && !broken.has(path))
     for (const { path, why } of unmade) onEvent({ event: "trouble", why: `${fromByteString(path)}: ${why}` })
     this.#checked("restored", unmade.length === 0, "something could not be restored as it was")

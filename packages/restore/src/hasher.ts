@@ -87,11 +87,17 @@ export class Hasher implements AsyncDisposable {
     const setup: HashSetup = { object: this.object, pieces: this.#pieces }
     const worker = new Worker(new URL(import.meta.resolve("#hash-worker")), {
       workerData: setup,
+      // Whatever this process was started with is not for it.
+      execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2 },
     })
     worker.on("message", ({ sha256 }: FromHash) => this.#waiting.shift()?.resolve(sha256))
-    worker.on("error", (error) => {
+    const fail = (error: Error): void => {
       for (const each of this.#waiting.splice(0)) each.reject(error)
+    }
+    worker.on("error", fail)
+    worker.on("exit", () => {
+      fail(new Error("the thread that hashes ended"))
     })
     return worker
   }

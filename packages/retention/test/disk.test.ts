@@ -1,11 +1,11 @@
 import assert from "node:assert/strict"
 import test from "node:test"
-import { FORMAT, names } from "@backup-cloud/format"
+import { names } from "@backup-cloud/format"
 import { memoryStore, type Store } from "@backup-cloud/store"
 import { readExpiries } from "@backup-cloud/trust"
-import { bytesOf, collect, digest, jsPerson, makeArchive, signal } from "../../trust/test/archive.ts"
-import { destroyAfter, expireDisk, type PlanInput, provedRuns, type RunState } from "../src/index.ts"
-import { at, expireOn, idOf, type Years, years } from "./archive.ts"
+import { bytesOf, collect, digest, makeArchive, signal } from "../../trust/test/archive.ts"
+import { destroyAfter, expireDisk, type PlanInput, type RunState } from "../src/index.ts"
+import { at, expireOn, type Years, years } from "./archive.ts"
 import { daysAfter, policyOf, runOf, sourceOf, time } from "./runs.ts"
 
 async function copyOf({ archive, clock }: Years): Promise<Store> {
@@ -93,34 +93,4 @@ test("until the day that was told a rule keeps a run of the disk, and after it n
     const end = daysAfter(after, 0.01)
     assert.deepEqual(destroyAfter(inputOf(policyOf(rule), runs, end), [run]).after, end, run.arrived.toISOString())
   }
-})
-
-test("drills that passed and that a present operator signed prove their runs; others do not", async () => {
-  const given = await years([0], { last: 1 })
-  const { archive } = given
-  const run = given.runs.get(0)!
-  const fingerprint = archive.operator.certificate.fingerprint
-  const trust = await archive.load()
-  const plain = {
-    ...{ format: FORMAT, type: "drill", archive: trust.archive.archive, id: idOf(1), created: "2026-01-02T00:00:00Z" },
-    ...{ operator: fingerprint, source: "docs", run: run.run, sums: run.sums, outcome: "passed", more: [1] },
-  }
-  let count = 0
-  const prove = async (document: object, signer = archive.operator.signer): Promise<string[]> => {
-    const bytes = bytesOf(`${JSON.stringify(document, null, 2)}\n`)
-    const name = names.drill(`20260102T000000Z-0000000${++count}`)
-    const signature = await signer.detached(bytes, signal)
-    await archive.store.create(name, [bytes], digest(bytes), signal)
-    await archive.store.create(`${name}.sig`, [signature], digest(signature), signal)
-    const found = await provedRuns(trust, archive.store, signal)
-    for (const each of [name, `${name}.sig`]) await archive.store.remove(each, signal)
-    return [...found]
-  }
-  assert.deepEqual(await prove(plain), [`docs ${run.run} ${run.sums}`])
-  assert.deepEqual(await prove({ ...plain, outcome: "failed" }), [])
-  assert.deepEqual(await prove({ ...plain, archive: "f".repeat(32) }), [])
-  assert.deepEqual(await prove({ ...plain, type: "medium" }), [])
-  const mallory = await jsPerson("mallory", "sign")
-  assert.deepEqual(await prove(plain, mallory.signer), [])
-  assert.deepEqual(await prove({ ...plain, operator: mallory.certificate.fingerprint }, mallory.signer), [])
 })

@@ -1,6 +1,7 @@
 // expire: what no rule keeps, shown to anybody, and taken away by the administrator.
 
 import { join } from "node:path"
+import { drillResults } from "@backup-cloud/drill"
 import { BackupError, escapeControl, parseRunObject, type RunParts } from "@backup-cloud/format"
 import {
   applyExpiry,
@@ -11,7 +12,7 @@ import {
   expireDisk,
   type PlanInput,
   planExpiry,
-  provedRuns,
+  provedKey,
   type RunState,
   readSightings,
   survey,
@@ -68,7 +69,9 @@ async function lookAt(session: Session, despiteProblems: boolean): Promise<Looke
     ...{ trust, expiries, before, despiteProblems, now, signal, reader: store, memory: session.memory },
   })
   await writeSightings(file, archive, looked.sightings)
-  const proved = await provedRuns(trust, store, signal)
+  const proved = new Set<string>()
+  for await (const { result, why } of drillResults(trust, store, signal))
+    if (why === null && result?.outcome === "passed") proved.add(provedKey(result))
   return { trust, expiries, store, policy: trust.policy, sources: looked.sources, proved, now }
 }
 
