@@ -5,7 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after } from "node:test"
 import { names } from "@backup-cloud/format"
-import { directoryStore } from "@backup-cloud/store"
+import { directoryStore, type Store } from "@backup-cloud/store"
 import { noise } from "../../store/test/helpers.ts"
 import { hourly, jsPerson, type MakePerson, makeArchive, signal, type TestArchive } from "../../trust/test/archive.ts"
 import {
@@ -44,13 +44,13 @@ export interface MediaWorld {
 
 let counter = 0
 
-/** An archive with the sources `docs` and `mail`. */
-export async function mediaWorld(): Promise<MediaWorld> {
+/** An archive with the sources `docs` and `mail`. @param store a new directory unless given */
+export async function mediaWorld(store?: Store): Promise<MediaWorld> {
   const path = mkdtempSync(join(tmpdir(), "bcm-archive-"))
   after(() => {
     rmSync(path, { recursive: true, force: true })
   })
-  const archive = await makeArchive(directoryStore(path), { person })
+  const archive = await makeArchive(store ?? directoryStore(path), { person })
   for (const name of ["docs", "mail"]) await archive.addSource(name)
   const now = hourly("2026-11-24T08:00:00Z")
   const { store: reader } = archive
