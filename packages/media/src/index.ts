@@ -1,5 +1,6 @@
 // Offline disks of an archive: prepare them, bring them up to date, read them through, know which holds what.
 
+export { type SyncEvent } from "./copying.ts"
 export { diskStore } from "./disk-store.ts"
 export * from "./identity.ts"
 export * from "./init.ts"

@@ -7,7 +7,7 @@ import { directoryStore } from "@backup-cloud/store"
 import { loadTrust, memoryInMemory, newMemory, verifyArchive } from "@backup-cloud/trust"
 import { foldStatements, readStatements } from "../src/index.ts"
 import { place } from "./disks.ts"
-import { type MediaWorld, mediaWorld, objects, run, signal } from "./world.ts"
+import { type MediaWorld, mediaWorld, run, signal } from "./world.ts"
 
 /** Every object below `path`, with its content. */
 function tree(path: string): Record<string, string> {
@@ -118,23 +118,6 @@ test("codes stand for places and persons: statements tell neither, and the same 
   assert.equal(text.length, 2)
   assert.ok(text.some((each) => each.includes(made.identity.location_code)))
   for (const each of text) assert.doesNotMatch(each, /bank|vault|Carla|Disk A/)
-})
-
-test("newest first: where there is not room for all, the newest run and what it uses is whole, and all receipts are there", async () => {
-  const world = await mediaWorld()
-  let line: string[] = []
-  for (const day of [1, 2, 3]) {
-    const made = await world.archive.commit({
-      ...{ source: "docs", run: run(day), objects: objects(`run ${day}`, 100_000, 100_000), previous: line },
-      uses: [],
-    })
-    line = [made.line]
-  }
-  const disk = place()
-  await world.init(disk)
-  const { examined, wanted } = await world.prepare(disk)
-  assert.equal(examined.judged.size, 3)
-  assert.equal(wanted.size, 3)
 })
 
 test("a statement counts only if an operator signed it", async () => {

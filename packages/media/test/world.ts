@@ -38,7 +38,7 @@ export interface MediaWorld {
   init(path: string, more?: Partial<NewDisk>): Promise<Disk>
   prepare(path: string): Promise<PreparedSync>
   sync(path: string): Promise<SyncResult & { readonly prepared: PreparedSync }>
-  /** As `sync`; what it throws. */
+  /** An id for the next statement. */
   statement(): string
 }
 
