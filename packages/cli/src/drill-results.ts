@@ -11,6 +11,7 @@ import {
   overdueDrills,
 } from "@backup-cloud/drill"
 import { BackupError, escapeControl } from "@backup-cloud/format"
+import { provedKey } from "@backup-cloud/retention"
 import type { Trust } from "@backup-cloud/trust"
 import { type DrillKey, findRun, openForDrill, ownResults, publishFile } from "backup-cloud/parts"
 import { size } from "./io.ts"
@@ -27,6 +28,14 @@ export async function* resultsOf(session: Session, trust: Trust): AsyncGenerator
       seen.add(judged.name)
       yield judged
     }
+}
+
+/** Runs that a drill in the archive has proved, as `planExpiry` knows them. */
+export async function provedRuns(session: Session, trust: Trust): Promise<Set<string>> {
+  const proved = new Set<string>()
+  for await (const { result, why } of drillResults(trust, await session.store(), session.io.signal))
+    if (why === null && result?.outcome === "passed") proved.add(provedKey(result))
+  return proved
 }
 
 /** @param name of a source or a run of it; all if it is not given */

@@ -1,10 +1,14 @@
 // In which runs erased data still lies, and until when. Without a release nobody knows what a run holds: then every run of the
 // source that the record is about may hold it. With one, the run's catalogue says how many entries it is.
 
-import { type Erasure, isFault, type Policy } from "@backup-cloud/format"
+import { type Erasure, escapeControl, isFault, timeText } from "@backup-cloud/format"
+import { foldStatements, readStatements } from "@backup-cloud/media"
 import { concerns, Erasing } from "@backup-cloud/restore"
-import type { JudgedRun, Trust } from "@backup-cloud/trust"
+import { keepReasons, provedKey, type Reason, type RuledRun } from "@backup-cloud/retention"
+import type { Expiries, JudgedRun, Trust } from "@backup-cloud/trust"
 import { openReleased } from "backup-cloud/parts"
+import { provedRuns } from "./drill-results.ts"
+import { knownDisks, shownDisk } from "./media-home.ts"
 import { listOf } from "./options.ts"
 import type { Session } from "./session.ts"
 
@@ -16,8 +20,8 @@ interface LyingRun {
   readonly kept: string
 }
 
-/** A medium by its label or code, and the ids of the runs that it holds. */
-export interface MediumRuns {
+/** A medium as people know it, and the ids of the runs that it holds. */
+interface MediumRuns {
   readonly medium: string
   readonly runs: readonly string[]
 }
@@ -28,26 +32,52 @@ export interface Lying {
   readonly media: readonly MediumRuns[]
 }
 
-/** For each record the runs that hold, or may hold, what it names. @param media all that is known of what lies where */
+/** For each record the runs that hold, or may hold, what it names, and the media that hold those. */
 export async function whereItLies(
   session: Session,
   trust: Trust,
   records: readonly Erasure[],
   options: Readonly<Record<string, unknown>>,
-  media: readonly MediumRuns[] = [],
 ): Promise<ReadonlyMap<Erasure, Lying>> {
   const found = new Map<Erasure, Lying>()
+  const proved = records.length === 0 ? new Set<string>() : await provedRuns(session, trust)
+  const expiries = await session.expiries(trust)
   for (const record of records) {
     const all = await session.runs(trust, record.source)
+    const kept = keepReasons({
+      ...{ policy: trust.policy, source: record.source, now: session.io.now() },
+      runs: all.runs.map((run) => ruled(run, expiries)),
+      proved: (run) => proved.has(provedKey(run)),
+    })
     const runs: LyingRun[] = []
     for (const run of all.runs) {
       if (run.receipt.outcome === "failed" || !concerns(record, run)) continue
-      const entries = await entriesIn(session, { trust, all, run }, record, listOf(options, "release"))
-      if (entries !== 0) runs.push({ run: run.run, entries, kept: keptUntil(trust.policy, run) })
+      const entries =
+        run.expired === null ? await entriesIn(session, { trust, all, run }, record, listOf(options, "release")) : null
+      if (entries !== 0) runs.push({ run: run.run, entries, kept: keptWords(run, kept.get(run.run) ?? []) })
     }
-    found.set(record, { runs, media: mediaWith(runs, media) })
+    found.set(record, { runs, media: mediaWith(runs, await mediaOf(session, trust, record.source)) })
   }
   return found
+}
+
+function ruled(run: JudgedRun, expiries: Expiries): RuledRun {
+  return {
+    ...{ source: run.source, run: run.run, sums: run.sumsDigest, arrived: run.arrived, outcome: run.receipt.outcome },
+    ...{ sound: run.problems.length === 0, expired: expiries.find(run.source, run.run)?.parts ?? null },
+  }
+}
+
+/** What statements say of runs of `source`, lost and destroyed media left out. */
+async function mediaOf(session: Session, trust: Trust, source: string): Promise<MediumRuns[]> {
+  const known = await knownDisks(session, trust.archive.archive)
+  const media = foldStatements(await readStatements(trust, [await session.store()], session.io.signal))
+  return [...media.values()]
+    .filter(({ gone }) => !gone)
+    .map((medium) => {
+      const held = [...medium.runs.values()].filter((run) => run.source === source && run.holding !== "none")
+      return { medium: shownDisk(medium, known), runs: held.map(({ run }) => run) }
+    })
 }
 
 function mediaWith(lying: readonly LyingRun[], media: readonly MediumRuns[]): MediumRuns[] {
@@ -79,18 +109,13 @@ async function entriesIn(
   return null
 }
 
-/** What the policy says of how long a run stays. */
-function keptUntil({ keep = [], holds = [] }: Policy, { source, run }: JudgedRun): string {
-  const held = holds.filter((hold) => hold.source === source && (hold.run === "" || hold.run === run))
-  if (held.some(({ until }) => until === "")) return "kept for ever: it is held"
-  const until = held
-    .map((hold) => hold.until)
-    .sort()
-    .at(-1)
-  const rules = keep.some((rule) => rule.source === source)
-    ? "as long as the policy's rules keep it"
-    : "kept until somebody expires it: the policy has no rule for its source"
-  return until === undefined ? rules : `held until ${until}, then ${rules}`
+/** What lists and rules say of how long a run stays. */
+function keptWords({ expired }: JudgedRun, reasons: readonly Reason[]): string {
+  if (expired !== null) return `taken away by expiry list ${expired}, but for what other runs use of it or a lock keeps`
+  const open = reasons.filter(({ until }) => until === null)
+  if (open.length > 0) return `kept with no date: ${open.map(({ why }) => escapeControl(why)).join(", ")}`
+  const last = reasons.reduce((latest, { until }) => Math.max(latest, until?.getTime() ?? 0), 0)
+  return last === 0 ? "kept by no rule: the next expiry takes it" : `kept until ${timeText(new Date(last))}`
 }
 
 export function describeLying({ runs, media }: Lying): string[] {
@@ -100,6 +125,6 @@ export function describeLying({ runs, media }: Lying): string[] {
       const what = entries === null ? "may lie in" : `${entries} ${entries === 1 ? "entry lies" : "entries lie"} in`
       return `  ${what} run ${run}, ${kept}`
     }),
-    ...media.map((each) => `  medium ${each.medium} holds ${each.runs.join(", ")}`),
+    ...media.map((each) => `  ${each.medium} holds ${each.runs.join(", ")}`),
   ]
 }

@@ -61,8 +61,8 @@ test("what the page says is done as written", () => {
     /Erasure 1, .*\n.*docs, runs begun until 2[^\n]*\n {2}path {5}\/people\/4711\n.*asked to be forgotten \(CASE-9\)/,
   )
   for (const line of [
-    `  may lie in run ${run}, kept until somebody expires it: the policy has no rule for its source\n`,
-    `  2 entries lie in run ${run}, kept until somebody expires it`,
+    `  may lie in run ${run}, kept with no date: the source has no keep rule\n`,
+    `  2 entries lie in run ${run}, kept with no date: the source has no keep rule`,
     "  file     app/password\n  file     app/password@\n",
     "  path     /.s3-versions/letters/4711.pdf/.s3-version-*\n",
     "  SQL      36 bytes, for the database shop\n",

@@ -268,3 +268,12 @@ test("a run that is larger than a disk restores from two, and a disk that is not
     renameSync(elsewhere, world.archive)
   }
 })
+
+test("what must not come back is listed with the disks that still hold it", () => {
+  world.ok("admin", "erase", "add", "big", "--path", "/large-1", "--reason", "a test", "--yes")
+  const [run = ""] = world.runs("big")
+  const said = world.ok("oscar", "erase", "list")
+  const holds = `holds ${run}$`
+  for (const label of ["Set 1", "Set 2"]) assert.match(said, new RegExp(`^ {2}"${label}" \\(attic\\) ${holds}`, "m"))
+  assert.doesNotMatch(said, /Disk A/)
+})

@@ -10,6 +10,9 @@ import type { RunState } from "./state.ts"
 
 export const DAY = 86_400_000
 
+/** What rules look at of a run. */
+export type RuledRun = Pick<RunState, "source" | "run" | "sums" | "arrived" | "outcome" | "sound" | "expired">
+
 export interface Reason {
   /** In a few words, for people. */
   readonly why: string
@@ -21,9 +24,9 @@ export interface KeepInput {
   readonly policy: Policy
   readonly source: string
   /** All that are judged, in any order. */
-  readonly runs: readonly RunState[]
+  readonly runs: readonly RuledRun[]
   /** Whether a drill has proved the run. */
-  readonly proved: (run: RunState) => boolean
+  readonly proved: (run: RuledRun) => boolean
   readonly now: Date
 }
 
@@ -35,7 +38,7 @@ export function settlingTime({ rules }: Policy): number {
 /** The reasons for which each run stays, by run id; runs without any are not in it. Runs that expired are passed over. */
 export function keepReasons({ policy, source, runs, proved, now }: KeepInput): Map<string, Reason[]> {
   const found = new Map<string, Reason[]>()
-  const note = (run: RunState, why: string, until: Date | null): void => {
+  const note = (run: RuledRun, why: string, until: Date | null): void => {
     if (until !== null && until <= now) return
     const reasons = found.get(run.run)
     if (reasons === undefined) found.set(run.run, [{ why, until }])
@@ -43,7 +46,7 @@ export function keepReasons({ policy, source, runs, proved, now }: KeepInput): M
   }
   const there = runs.filter((run) => run.expired === null)
   const settling = settlingTime(policy)
-  const settles = ({ arrived }: RunState): Date => dateOf(arrived.getTime() + settling)
+  const settles = ({ arrived }: RuledRun): Date => dateOf(arrived.getTime() + settling)
   for (const run of there) {
     note(run, "younger than any that may expire", settles(run))
     if (!run.sound) note(run, "something is wrong with it", null)
@@ -73,7 +76,7 @@ export function keepReasons({ policy, source, runs, proved, now }: KeepInput): M
   return found
 }
 
-function holdsOf({ holds = [] }: Policy, source: string, { run }: RunState): Hold[] {
+function holdsOf({ holds = [] }: Policy, source: string, { run }: RuledRun): Hold[] {
   return holds.filter((hold) => hold.source === source && (hold.run === "" || hold.run === run))
 }
 
@@ -83,11 +86,11 @@ function dateOf(milliseconds: number): Date {
   return new Date(milliseconds < last ? milliseconds : last)
 }
 
-type Order = (a: RunState, b: RunState) => number
+type Order = (a: RuledRun, b: RuledRun) => number
 
 /** Complete before partial, proved before unproved, early before late. */
-function order(proved: (run: RunState) => boolean): Order {
-  const rank = (run: RunState): number => (run.outcome === "complete" ? 0 : 2) + (proved(run) ? 0 : 1)
+function order(proved: (run: RuledRun) => boolean): Order {
+  const rank = (run: RuledRun): number => (run.outcome === "complete" ? 0 : 2) + (proved(run) ? 0 : 1)
   return (a, b) => rank(a) - rank(b) || a.arrived.getTime() - b.arrived.getTime() || (a.run < b.run ? -1 : 1)
 }
 
@@ -126,8 +129,8 @@ const periods: readonly Period[] = [
 ]
 
 /** The best run of each period that has one. */
-function firstOfEach(runs: readonly RunState[], periodOf: Period["of"], better: Order): Map<number, RunState> {
-  const best = new Map<number, RunState>()
+function firstOfEach(runs: readonly RuledRun[], periodOf: Period["of"], better: Order): Map<number, RuledRun> {
+  const best = new Map<number, RuledRun>()
   for (const run of runs) {
     const index = periodOf(run.arrived)
     const other = best.get(index)
@@ -142,13 +145,13 @@ function firstOfEach(runs: readonly RunState[], periodOf: Period["of"], better: 
  * there are enough days.
  */
 function newest(
-  runs: readonly RunState[],
+  runs: readonly RuledRun[],
   count: number,
   better: Order,
-  settles: (run: RunState) => Date,
+  settles: (run: RuledRun) => Date,
   now: Date,
-): [RunState, Date | null][] {
-  const days = new Map<number, RunState[]>()
+): [RuledRun, Date | null][] {
+  const days = new Map<number, RuledRun[]>()
   for (const run of runs) {
     const day = Math.floor(run.arrived.getTime() / DAY)
     const same = days.get(day)
@@ -160,7 +163,7 @@ function newest(
   line.sort((a, b) => a.level - b.level || a.day - b.day)
   /** Of the best of each day, the newest day first. */
   const ends = byDay.flatMap(([best]) => (best === undefined ? [] : [settles(best)]))
-  const found: [RunState, Date | null][] = []
+  const found: [RuledRun, Date | null][] = []
   let settledBefore = 0
   for (const { run, level, day } of line) {
     if (settledBefore >= count) break

@@ -1,7 +1,6 @@
 // expire: what no rule keeps, shown to anybody, and taken away by the administrator.
 
 import { join } from "node:path"
-import { drillResults } from "@backup-cloud/drill"
 import { BackupError, escapeControl, parseRunObject, type RunParts } from "@backup-cloud/format"
 import {
   applyExpiry,
@@ -12,7 +11,6 @@ import {
   expireDisk,
   type PlanInput,
   planExpiry,
-  provedKey,
   type RunState,
   readSightings,
   survey,
@@ -21,6 +19,7 @@ import {
 import type { Store } from "@backup-cloud/store"
 import { checkExpiries, type Expiries, knownSources, readRuns, type Trust } from "@backup-cloud/trust"
 import type { Command } from "commander"
+import { provedRuns } from "../drill-results.ts"
 import type { Register } from "../program.ts"
 import type { Session } from "../session.ts"
 
@@ -69,9 +68,7 @@ async function lookAt(session: Session, despiteProblems: boolean): Promise<Looke
     ...{ trust, expiries, before, despiteProblems, now, signal, reader: store, memory: session.memory },
   })
   await writeSightings(file, archive, looked.sightings)
-  const proved = new Set<string>()
-  for await (const { result, why } of drillResults(trust, store, signal))
-    if (why === null && result?.outcome === "passed") proved.add(provedKey(result))
+  const proved = await provedRuns(session, trust)
   return { trust, expiries, store, policy: trust.policy, sources: looked.sources, proved, now }
 }
 
