@@ -36,6 +36,7 @@ export const mayImport: Readonly<Record<string, readonly string[] | "all">> = {
     ...["format", ...door(...doors), "openpgp/keygen", "store", "trust", "backup", "restore", "drill"],
     ...["recovery", "recovery/recover.sh", "recovery/RECOVER.txt"],
   ],
+  aws: ["store"],
   cli: "all",
 }
 

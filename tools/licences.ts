@@ -3,6 +3,7 @@
 
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
+import type { Lockfile } from "./lockfile.ts"
 
 const allowed = new Set([
   "0BSD",
@@ -17,9 +18,21 @@ const allowed = new Set([
   "Unlicense",
 ])
 
+interface Exception {
+  readonly licence: string
+  readonly reason: string
+  /** It must not come to anybody who installs a package of this project. */
+  readonly development?: true
+}
+
+const tests = "only tests use it, to evaluate policies: nothing that is published or deployed holds or needs it"
+
 /** Package to the licence it may have besides, and why. */
-export const exceptions: Readonly<Record<string, { readonly licence: string; readonly reason: string }>> = {
+export const exceptions: Readonly<Record<string, Exception>> = {
   openpgp: { licence: "LGPL-3.0+", reason: "used unmodified, as a package of its own that anyone can exchange" },
+  "@cloud-copilot/iam-policy": { licence: "AGPL-3.0-or-later", reason: tests, development: true },
+  "@cloud-copilot/iam-simulate": { licence: "AGPL-3.0-or-later", reason: tests, development: true },
+  "@cloud-copilot/iam-utils": { licence: "AGPL-3.0-or-later", reason: tests, development: true },
 }
 
 /** Whether an SPDX expression (of `OR`, `AND`, parentheses) can be met by licences that `ok` accepts. */
@@ -72,14 +85,27 @@ function* installed(folder: string): Generator<Manifest, void, undefined> {
   }
 }
 
+/** Whether every copy of a package below `modules` is there for development alone, as npm noted beside them. */
+function developmentOnly(modules: string): (name: string) => boolean {
+  const file = join(modules, ".package-lock.json")
+  const lock = existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Lockfile) : { packages: {} }
+  return (name) => {
+    const copies = Object.entries(lock.packages).filter(([place]) => place.endsWith(`node_modules/${name}`))
+    return copies.length > 0 && copies.every(([, { dev }]) => dev === true)
+  }
+}
+
 /** What is wrong with the licences below `modules`, a line each. Throws if nothing is installed there. */
 export function licenceProblems(modules: string): string[] {
   const problems: string[] = []
+  const onlyDevelopment = developmentOnly(modules)
   let seen = 0
   for (const { name = "?", version = "?", license } of installed(modules)) {
     seen++
     const stated = typeof license === "string" ? license : "none stated"
-    const fine = satisfies(stated, (each) => allowed.has(each) || exceptions[name]?.licence === each)
+    const exception = exceptions[name]
+    const excepted = exception !== undefined && (exception.development !== true || onlyDevelopment(name))
+    const fine = satisfies(stated, (each) => allowed.has(each) || (excepted && exception.licence === each))
     if (!fine) problems.push(`${name}@${version}: ${stated}`)
   }
   if (seen === 0) throw new Error(`no package is installed in ${modules}`)

@@ -31,6 +31,18 @@ test("one that is left out is found, with where it fits", () => {
   assert.deepEqual(absent({ packages: whole }), {})
 })
 
+test("one that lies in what wants it, or in what that lies in, is not left out", () => {
+  const optionalDependencies = { z: "^1.0.0" }
+  const lies = { version: "1.0.0" }
+  const packages = { "node_modules/x/node_modules/y": { optionalDependencies } }
+  assert.deepEqual(Object.keys(absent({ packages })), ["node_modules/z"])
+  for (const place of ["node_modules/x/node_modules/y/node_modules/z", "node_modules/x/node_modules/z"])
+    assert.deepEqual(absent({ packages: { ...packages, [place]: lies } }), {}, place)
+  assert.deepEqual(Object.keys(absent({ packages: { ...packages, "node_modules/w/node_modules/z": lies } })), [
+    "node_modules/z",
+  ])
+})
+
 test("this machine's own node is in it", () => {
   assert.ok(Object.keys(lock.packages).some((place) => place.startsWith("node_modules/node-linux-")))
 })

@@ -32,13 +32,19 @@ function platform(name: string): Pick<Locked, "cpu" | "os" | "libc"> {
   return { cpu, os, ...(musl ? { libc: ["musl"] } : glibc ? { libc: ["glibc"] } : {}) }
 }
 
+/** Where a package that lies at `at` finds one of this name: beside it, or beside what it lies in, and so on. */
+function placesFor(name: string, at: string): string[] {
+  const above = at.split("/node_modules/").map((_, index, parts) => parts.slice(0, index + 1).join("/node_modules/"))
+  return [`node_modules/${name}`, ...above.map((each) => `${each}/node_modules/${name}`)]
+}
+
 /** The entries that `lock` lacks, by their place in it. */
 export function absent(lock: Lockfile): Record<string, Locked> {
   const found: Record<string, Locked> = {}
-  for (const parent of Object.values(lock.packages)) {
+  for (const [at, parent] of Object.entries(lock.packages)) {
     for (const [name, version] of Object.entries(parent.optionalDependencies ?? {})) {
       const place = `node_modules/${name}`
-      if (lock.packages[place] !== undefined) continue
+      if (placesFor(name, at).some((each) => lock.packages[each] !== undefined)) continue
       found[place] = { version, ...platform(name), ...(parent.dev === true ? { dev: true } : {}), optional: true }
     }
   }

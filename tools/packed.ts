@@ -13,6 +13,8 @@ export const env = { ...process.env, PATH: `${bin}:${process.env["PATH"] ?? ""}`
 export interface Manifest {
   readonly name: string
   readonly dependencies?: Readonly<Record<string, string>>
+  readonly peerDependencies?: Readonly<Record<string, string>>
+  readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>
   readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>
   readonly bin?: Readonly<Record<string, string>>
 }
@@ -27,13 +29,21 @@ export const manifests: ReadonlyMap<string, Manifest> = new Map(
     .map((manifest) => [manifest.name, manifest]),
 )
 
+/** What must be there beside a package: what it depends on, and its peers but for the optional ones. */
+function neededBy({ dependencies = {}, peerDependencies = {}, peerDependenciesMeta = {} }: Manifest): string[] {
+  const peers = Object.keys(peerDependencies).filter((name) => peerDependenciesMeta[name]?.optional !== true)
+  return [...Object.keys(dependencies), ...peers]
+}
+
 /** The workspace packages that these need, themselves included, and the others they declare. */
 export function closure(...names: readonly string[]): { own: string[]; foreign: string[] } {
   const own = new Set(names)
   const foreign = new Set<string>()
-  for (const each of own)
-    for (const dependency of Object.keys(manifests.get(each)?.dependencies ?? {}))
+  for (const each of own) {
+    const manifest = manifests.get(each)
+    for (const dependency of manifest === undefined ? [] : neededBy(manifest))
       (manifests.has(dependency) ? own : foreign).add(dependency)
+  }
   return { own: [...own], foreign: [...foreign] }
 }
 

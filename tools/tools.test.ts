@@ -102,6 +102,22 @@ describe("licences", () => {
       "other@6.0.0: LGPL-3.0+",
     ])
   })
+  test("what is excepted for development alone is found where anything else needs it", () => {
+    const modules = join(scratch, "development")
+    const name = "@cloud-copilot/iam-simulate"
+    const problem = [`${name}@1.0.0: AGPL-3.0-or-later`]
+    mkdirSync(join(modules, name), { recursive: true })
+    const manifest = { name, version: "1.0.0", license: "AGPL-3.0-or-later" }
+    writeFileSync(join(modules, name, "package.json"), JSON.stringify(manifest))
+    assert.deepEqual(licenceProblems(modules), problem, "nothing says what it is there for")
+    const note = (packages: object): void => {
+      writeFileSync(join(modules, ".package-lock.json"), JSON.stringify({ packages }))
+    }
+    note({ [`node_modules/${name}`]: { dev: true } })
+    assert.deepEqual(licenceProblems(modules), [])
+    note({ [`node_modules/${name}`]: { dev: true }, [`node_modules/x/node_modules/${name}`]: {} })
+    assert.deepEqual(licenceProblems(modules), problem)
+  })
   test("every exception is still installed, and has a reason", () => {
     const modules = join(dirname(import.meta.dirname), "node_modules")
     for (const [name, { reason }] of Object.entries(exceptions)) {

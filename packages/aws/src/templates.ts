@@ -1,0 +1,25 @@
+// The templates as files for CloudFormation, for people without the CDK.
+
+import { App, type IStackSynthesizer, LegacyStackSynthesizer, type Stack, type StackProps } from "aws-cdk-lib"
+import { ArchiveStack } from "./archive-stack.ts"
+import { ReplicaStack } from "./replica-stack.ts"
+import { SourceStack } from "./source-stack.ts"
+
+/** Text of each file below `deploy/cloudformation/`, by its name. @param scratch a folder for what the CDK writes */
+export function templates(scratch: string): ReadonlyMap<string, string> {
+  const app = new App({ analyticsReporting: false, outdir: scratch })
+  // Its types were not made for `exactOptionalPropertyTypes`. It asks for no bootstrapped account.
+  const plain = (): StackProps => ({ synthesizer: new LegacyStackSynthesizer() as IStackSynthesizer })
+  const stacks: readonly (readonly [string, Stack])[] = [
+    ["archive.json", new ArchiveStack(app, "archive", plain())],
+    ["source.json", new SourceStack(app, "source", plain())],
+    ["replica.json", new ReplicaStack(app, "replica", plain())],
+  ]
+  const assembly = app.synth()
+  return new Map(
+    stacks.map(([file, { stackName }]) => {
+      const template: unknown = assembly.getStackByName(stackName).template
+      return [file, `${JSON.stringify(template, null, 2)}\n`]
+    }),
+  )
+}
