@@ -57,13 +57,14 @@ export async function iamGate(moto: Moto, policyOf: (accessKeyId: string) => Iam
   }
 }
 
-interface Question {
+export interface Question {
   readonly action: string
   readonly resource: string
   readonly context: ReadonlyMap<string, string>
 }
 
-function questionOf(incoming: IncomingMessage): Question {
+/** What a request of S3 asks the rights for. */
+export function questionOf(incoming: IncomingMessage): Question {
   const url = new URL(incoming.url ?? "/", "http://host")
   const [, bucket = "", ...parts] = url.pathname.split("/")
   const key = decodeURIComponent(parts.join("/"))

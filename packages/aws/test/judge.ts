@@ -1,0 +1,144 @@
+// Who may do what by the templates: the policies of each role and of the bucket, judged by an IAM simulator as IAM would.
+
+import assert from "node:assert/strict"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { runSimulation } from "@cloud-copilot/iam-simulate"
+import { ACCOUNT, REGION, type Resource, resolve } from "./resolve.ts"
+
+export const BUCKET = "the-bucket"
+export const PATH = "some/place"
+/** The source whose role it is; another one is called `other`. */
+export const SOURCE = "docs"
+const BASE = "/backup_cloud/base_defs"
+
+export interface Statement {
+  readonly Sid: string
+  readonly Effect: "Allow" | "Deny"
+  readonly Action: string | readonly string[]
+  /** The policy of a role that is taken names none. */
+  readonly Resource?: readonly string[]
+  readonly Principal?: unknown
+}
+
+export interface Policy {
+  readonly Version: "2012-10-17"
+  readonly Statement: readonly Statement[]
+}
+
+/** Holder: has no right in the account. Account: may do everything that a policy of the account can grant. */
+export type Principal = "source" | "operator" | "administrator" | "holder" | "account" | "deployer" | "stranger"
+
+export interface Policies {
+  readonly roles: Readonly<Record<"source" | "operator" | "administrator", Policy>>
+  readonly bucket: Policy
+  /** Of the roles that people and machines may take, by the principal that takes it. */
+  readonly trust: Readonly<Record<"source" | "operator" | "administrator", Policy>>
+}
+
+const folder = join(import.meta.dirname, "../../../deploy/cloudformation")
+export const template = (name: string): string => readFileSync(join(folder, `${name}.json`), "utf8")
+
+/** The policies of the templates as they are committed, deployed with these parameters. */
+export function policies(given: Readonly<Record<string, string>> = {}): Policies {
+  const place = { Bucket: BUCKET, Path: PATH, Source: SOURCE }
+  const archive = resolve(template("archive"), { Path: PATH, ...given }, { Archive: BUCKET })
+  const source = resolve(template("source"), { ...place, ...given })
+  const document = ({ Properties }: Resource, name = "PolicyDocument"): Policy => Properties[name] as Policy
+  const of = (stack: Readonly<Record<string, Resource>>, id: string, name?: string): Policy =>
+    document(stack[id] ?? assert.fail(id), name)
+  const takes = "AssumeRolePolicyDocument"
+  return {
+    roles: {
+      source: of(source, "SourceRights"),
+      operator: of(archive, "OperatorRights"),
+      administrator: of(archive, "AdministratorRights"),
+    },
+    bucket: of(archive, "ArchivePolicy"),
+    trust: {
+      source: of(source, "SourceRole", takes),
+      operator: of(archive, "OperatorRole", takes),
+      administrator: of(archive, "AdministratorRole", takes),
+    },
+  }
+}
+
+/** What an administrator of an account has. */
+export const EVERYTHING: Policy = {
+  Version: "2012-10-17",
+  Statement: [{ Sid: "All", Effect: "Allow", Action: "*", Resource: ["*"] }],
+}
+
+const OTHER_ACCOUNT = "444455556666"
+const arns: Readonly<Record<Principal, string>> = {
+  source: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/SourceRole`,
+  operator: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/OperatorRole`,
+  administrator: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/AdministratorRole`,
+  holder: `arn:aws:iam::${ACCOUNT}:user/alice`,
+  account: `arn:aws:iam::${ACCOUNT}:role/Admin`,
+  deployer: `arn:aws:iam::${ACCOUNT}:role/cdk-hnb659fds-cfn-exec-role-${ACCOUNT}-${REGION}`,
+  stranger: `arn:aws:iam::${OTHER_ACCOUNT}:role/Admin`,
+}
+
+export interface Question {
+  readonly principal: Principal
+  /** `s3:GetObject` */
+  readonly action: string
+  /** Of `s3`: a name in the archive, `""` for the bucket. Otherwise an ARN. */
+  readonly resource: string
+  readonly context?: Readonly<Record<string, string>>
+}
+
+/**
+ * Whether what is asked goes through, by TLS unless the context says otherwise.
+ * @param identity what the principal itself has
+ * @param onResource the policy of the bucket, or of the role that is to be taken; `null` for none
+ */
+export async function judge(
+  { principal, action, resource, context = {} }: Question,
+  identity: readonly Policy[],
+  onResource: Policy | null,
+): Promise<"Allowed" | "ExplicitlyDenied" | "ImplicitlyDenied"> {
+  const arn = arnOf(resource)
+  const [, account = ACCOUNT] = /^arn:aws:[a-z0-9]+:[a-z0-9-]*:([0-9]{12}):/.exec(arn) ?? []
+  const result = await runSimulation(
+    {
+      request: {
+        ...{ principal: arns[principal], action, resource: { resource: arn, accountId: account } },
+        contextVariables: { "aws:SecureTransport": "true", "aws:PrincipalArn": arns[principal], ...context },
+      },
+      identityPolicies: identity.map((policy, index) => ({ name: `policy-${index}`, policy })),
+      serviceControlPolicies: [],
+      resourceControlPolicies: [],
+      ...(onResource === null ? {} : { resourcePolicy: onResource }),
+    },
+    {},
+  )
+  if (result.resultType !== "single") assert.fail(`${action} on ${arn}: ${JSON.stringify(result)}`)
+  // What was left out would not have been judged.
+  assert.deepEqual(result.result.ignoredContextKeys ?? [], [], `${action} on ${arn}`)
+  return result.overallResult
+}
+
+/** Of a name in the archive, and of an ARN itself. */
+export function arnOf(resource: string): string {
+  if (resource.startsWith("arn:")) return resource
+  return `arn:aws:s3:::${BUCKET}${resource === "" ? "" : `/${PATH}/${resource}`}`
+}
+
+/** The policy that the resource itself has. */
+export function policyOn({ resource }: Question, { bucket, trust }: Policies): Policy | null {
+  if (!resource.startsWith("arn:")) return bucket
+  for (const role of ["source", "operator", "administrator"] as const) if (resource === arns[role]) return trust[role]
+  return null
+}
+
+/** What a principal has of its own. */
+export function identityOf(principal: Principal, { roles }: Policies): readonly Policy[] {
+  if (principal === "holder") return []
+  if (principal === "source" || principal === "operator" || principal === "administrator") return [roles[principal]]
+  return [EVERYTHING]
+}
+
+export const parameterArn = (name: string): string => `arn:aws:ssm:${REGION}:${ACCOUNT}:parameter${BASE}/${name}`
+export const roleArn = (principal: Principal): string => arns[principal]
