@@ -31,6 +31,7 @@ export const needed: Readonly<Record<string, { readonly apt: string } | { readon
   debootstrap: { apt: "debootstrap" },
   mariadbd: { apt: "mariadb-server" },
   "cfn-lint": { command: "python3 -m pip install 'cfn-lint==1.51.0'" },
+  aws: { command: "python3 -m pip install 'awscli==1.45.11'" },
   moto_server: { command: "python3 -m pip install 'moto[server]==5.2.1'" },
 }
 

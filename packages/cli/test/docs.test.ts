@@ -23,6 +23,7 @@ const tests: Readonly<Record<string, string>> = {
   "docs/erasures.md": "packages/cli/test/erasures-page.test.ts",
   "docs/recovery.md": "recovery/test/docs.test.ts",
   "docs/retention.md": "packages/cli/test/expire.test.ts",
+  "docs/aws.md": "packages/aws/test/docs.test.ts",
 }
 
 test("every block of commands or code is in a page that a test runs", () => {
