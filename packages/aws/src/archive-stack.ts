@@ -68,6 +68,8 @@ export class ArchiveStack extends Stack {
       description: "Where in the bucket the archive lies",
       default: props.path ?? DEFAULT_PATH,
       allowedPattern: PATH_PATTERN,
+      // It stands in each line of a role's policy, and IAM takes 6,144 letters.
+      maxLength: 40,
     })
     baseParameter(this, props.base)
     const usesKms = kmsParameter(this, props.kmsKeyArn)

@@ -24,6 +24,7 @@ export function baseParameter(scope: Construct, value: string | undefined): CfnP
     description: "Where in Systems Manager the parameters s3_bucket and s3_path of the archive are",
     default: value ?? DEFAULT_BASE,
     allowedPattern: BASE_PATTERN,
+    maxLength: 60,
   })
 }
 
