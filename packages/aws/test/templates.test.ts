@@ -12,6 +12,7 @@ import { CfnPolicy } from "aws-cdk-lib/aws-iam"
 import { CfnBucket } from "aws-cdk-lib/aws-s3"
 import { AwsSolutionsChecks } from "cdk-nag"
 import { ArchiveStack, ReplicaStack, SourceStack, templates } from "../src/index.ts"
+import { resolve } from "./resolve.ts"
 
 const folder = join(import.meta.dirname, "../../../deploy/cloudformation")
 const scratch = mkdtempSync(join(tmpdir(), "templates-"))
@@ -49,6 +50,51 @@ interface Template {
   readonly Parameters: Readonly<Record<string, { readonly Default?: unknown }>>
   readonly Resources: Readonly<Record<string, unknown>>
 }
+
+test("the bucket keeps versions, locks what it gets, is closed, and outlives its stack", () => {
+  const archive = resolve(made.get("archive.json") ?? "", { LockDays: "30", StateDays: "9", Path: "some/place" })
+  const { Properties } = archive["Archive"] ?? assert.fail()
+  assert.deepEqual(Properties["VersioningConfiguration"], { Status: "Enabled" })
+  assert.equal(Properties["ObjectLockEnabled"], true)
+  const DefaultRetention = { Mode: "COMPLIANCE", Days: "30" }
+  assert.deepEqual(Properties["ObjectLockConfiguration"], { ObjectLockEnabled: "Enabled", Rule: { DefaultRetention } })
+  assert.deepEqual([...new Set(Object.values(Properties["PublicAccessBlockConfiguration"] as object))], [true])
+  assert.deepEqual(Properties["LoggingConfiguration"], { DestinationBucketName: "Logs", LogFilePrefix: "access/" })
+  assert.equal(Properties["ReplicationConfiguration"], undefined)
+  const { Rules } = Properties["LifecycleConfiguration"] as { Rules: Record<string, unknown>[] }
+  // What a lifecycle rule deletes is the state alone: all else goes by signed expiry.
+  assert.deepEqual(
+    Rules.map((rule) => [rule["Id"], rule["Prefix"], rule["ExpirationInDays"]]),
+    [
+      ["broken-off-uploads", undefined, undefined],
+      ["states", "some/place/state/", "9"],
+      ["marks-of-states", "some/place/state/", undefined],
+    ],
+  )
+  for (const file of ["archive.json", "replica.json"]) {
+    const { Resources } = JSON.parse(made.get(file) ?? "") as {
+      Resources: Readonly<Record<string, { Type: string; DeletionPolicy?: string; UpdateReplacePolicy?: string }>>
+    }
+    const kept = Object.values(Resources).filter(({ Type }) => Type.startsWith("AWS::S3::"))
+    assert.ok(kept.length >= 2)
+    for (const { DeletionPolicy, UpdateReplacePolicy } of kept)
+      assert.deepEqual([DeletionPolicy, UpdateReplacePolicy], ["Retain", "Retain"])
+  }
+})
+
+test("a replica's parameter makes the archive replicate, deletions left out; not with a KMS key", () => {
+  const ReplicaBucketArn = "arn:aws:s3:::replica"
+  const archive = resolve(made.get("archive.json") ?? "", { ReplicaBucketArn })
+  const { Role, Rules } = archive["Archive"]?.Properties["ReplicationConfiguration"] as {
+    Role: string
+    Rules: readonly [Record<string, unknown>]
+  }
+  assert.match(Role, /role\/backup-cloud\/ReplicationRole$/)
+  assert.deepEqual(Rules[0]["Destination"], { Bucket: ReplicaBucketArn })
+  assert.deepEqual(Rules[0]["DeleteMarkerReplication"], { Status: "Disabled" })
+  const { Rules: asserted } = JSON.parse(made.get("archive.json") ?? "") as { Rules: Record<string, unknown> }
+  assert.match(JSON.stringify(asserted), /KmsKeyArn/)
+})
 
 function lint(...files: string[]): { readonly status: number | null; readonly said: string } {
   const { status, stdout, stderr } = spawnSync("cfn-lint", ["--include-checks", "I", "--", ...files], {
