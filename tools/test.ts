@@ -1,7 +1,7 @@
 // Runs every test file of the workspace, each in a process of its own, two at a time, straight from TypeScript. A line
 // for each file when it is done, the whole error of each failure, and `N passed, N failed` alone on the last line.
 // Nothing is passed over in silence: a skipped or todo test, a file without tests and a package without test files
-// count as failed.
+// count as failed, and of long soaks, which `--soak` runs, it is said how many were left out.
 
 import { globSync } from "node:fs"
 import { dirname, relative } from "node:path"
@@ -16,6 +16,8 @@ const patterns = [
   "bench/**/*.test.ts",
   "vectors/**/*.test.ts",
 ]
+/** What goes on for minutes: many kills, every object damaged in every way. */
+const SOAK = ".soak.test.ts"
 /** A test file that takes longer hangs. */
 const PATIENCE_MS = 15 * 60_000
 
@@ -112,10 +114,16 @@ export async function runFiles(files: readonly string[], out: (line: string) => 
   }
 }
 
-/** Runs the test files whose path contains one of `wanted`, all of them if it is empty. */
-export async function runTests(wanted: readonly string[], out: (line: string) => void): Promise<Counts> {
+/**
+ * Runs the test files whose path contains one of `wanted`; all of them if it is empty, but for soaks.
+ * @param soak those too
+ */
+export async function runTests(wanted: readonly string[], soak: boolean, out: (line: string) => void): Promise<Counts> {
   const all = globSync(patterns, { cwd: root, exclude: (name) => name === "node_modules" || name === "dist" }).sort()
-  const files = all.filter((file) => wanted.length === 0 || wanted.some((each) => file.includes(each)))
+  const chosen = all.filter((file) => wanted.length === 0 || wanted.some((each) => file.includes(each)))
+  const files = chosen.filter((file) => soak || wanted.length > 0 || !file.endsWith(SOAK))
+  if (files.length < chosen.length)
+    out(`left out, for npm test -- --soak to run: ${chosen.length - files.length} files of long soaks`)
   const counts = await runFiles(
     files.map((file) => `${root}/${file}`),
     out,
@@ -127,7 +135,8 @@ export async function runTests(wanted: readonly string[], out: (line: string) =>
 }
 
 if (import.meta.main) {
-  const { passed, failed } = await runTests(process.argv.slice(2), (line) => {
+  const wanted = process.argv.slice(2).filter((word) => word !== "--soak")
+  const { passed, failed } = await runTests(wanted, process.argv.includes("--soak"), (line) => {
     console.log(line)
   })
   console.log(`${passed} passed, ${failed} failed`)
