@@ -1,7 +1,7 @@
 // Reads a disk through, from the disk itself, and compares every byte with what was signed. No key is needed. What the disk
 // says of itself is where it begins: what it claims to have must be there, what it never got is no damage.
 
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import { BackupError, inOrder, isFault, names, type ObjectRecord } from "@backup-cloud/format"
 import {
   type Expiries,
@@ -60,8 +60,13 @@ export interface ScrubResult {
 export async function expectReadOnly(path: string): Promise<void> {
   const mount = await mountOf(path)
   if (mount?.readOnly === true) return
+  // Never the command for what the folder only lies in: that may be this machine's own disk.
+  const own = mount !== null && mount.point === resolve(path)
+  const readOnly = own
+    ? `mount it read-only: mount -o remount,ro ${mount.point}; better, plug it in through a write blocker, or run blockdev --setro ${mount.device} before mounting`
+    : "no disk is mounted there: mount it read-only, better through a write blocker"
   throw new BackupError("refused", `${path}: can be written to; nothing was read`, {
-    hint: `mount it read-only: mount -o remount,ro ${mount?.point ?? path}; better, plug it in through a write blocker, or run blockdev --setro ${mount?.device ?? "DEVICE"} before mounting; --writable reads it all the same`,
+    hint: `${readOnly}; --writable reads it all the same`,
   })
 }
 

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto"
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, statSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
-import { names } from "@backup-cloud/format"
+import { type BackupError, names } from "@backup-cloud/format"
 import { directoryStore, unionReader } from "@backup-cloud/store"
 import { loadTrust, memoryInMemory, newMemory, readRuns } from "@backup-cloud/trust"
 import {
@@ -150,6 +150,9 @@ test("a disk that is mounted read-only is not synced, and is what a scrub wants"
   await commitDays(world, 1, 1_000)
   const it = disk("ext4", 16)
   await world.init(it.path)
+  const folder = join(it.path, "backup")
+  const said = await expectReadOnly(folder).catch((error: unknown) => (error as BackupError).hint ?? "")
+  assert.match(said ?? "", /no disk is mounted there/, "the command would be for what the folder lies in")
   await assert.rejects(expectReadOnly(it.path), {
     fault: "refused",
     hint: /remount,ro .*write blocker.*blockdev --setro/,
