@@ -82,7 +82,10 @@ test("no room where a restore goes: it fails and says so, and succeeds once ther
     const error: unknown = await into().catch((e: unknown) => e)
     assert.ok(isFault(error, "incomplete"), String(error))
     // What the server says depends on whether a part of a page found room.
-    assert.match(error.message, /(?:No space left on device|could not extend file).*what had come until then is in the database room$/)
+    assert.match(
+      error.message,
+      /(?:No space left on device|could not extend file).*what had come until then is in the database room$/,
+    )
     mount("-o", `remount,size=${500 * MiB}`)
     await into()
     const hash = "select count(*), md5(string_agg(md5(t::text), '' order by id)) from t"
