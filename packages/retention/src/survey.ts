@@ -123,7 +123,7 @@ function sourceState(found: Found, looked: Looked, input: SurveyInput): SourceSt
 
 function judgedState(run: JudgedRun, there: Present | undefined, looked: Looked, expiries: Expiries): RunState {
   const parts = there?.parts ?? new PartsFound()
-  for (const base of run.objects.keys()) parts.add(base)
+  for (const { receipt } of run.commits) for (const line of receipt.objects) parts.add(line.slice(0, line.indexOf(" ")))
   const has: RunParts = parts.value()
   const { source, receipt } = run
   return {

@@ -124,7 +124,7 @@ export async function judgeRuns(
   loose.push(...checkExpired(source, judged, expiries, unread))
   for (const [run, { list }] of expiries.of(source)) {
     const found = judged.get(run)
-    if (found !== undefined) judged.set(run, { ...found, expired: list })
+    if (found !== undefined) found.expired = list
   }
   const runs = chainOrder([...judged.values()])
   const unfinished = [...directories.values()]
@@ -142,6 +142,7 @@ export async function judgeRuns(
 
 interface MutableRun extends JudgedRun {
   readonly problems: Problem[]
+  expired: number | null
 }
 
 async function listSigned(
@@ -225,9 +226,16 @@ function joined(source: string, run: string, commits: Commit[], arrived: Date, p
   const last = commits.at(-1)
   if (last === undefined) return null
   try {
-    const objects = joinObjects(commits)
+    // What is wrong with them is told now. Most runs are never asked for theirs, which together would fill the memory.
+    joinObjects(commits)
+    let objects: ReadonlyMap<string, ObjectRecord> | null = null
     const { number, receipt, sums } = last
-    return { source, run, number, receipt, objects, commits, sumsDigest: sums, arrived, expired: null, problems }
+    return {
+      ...{ source, run, number, receipt, commits, sumsDigest: sums, arrived, expired: null, problems },
+      get objects() {
+        return (objects ??= joinObjects(commits))
+      },
+    }
   } catch (error) {
     problems.push(problemOf(error, names.runDirectory(source, run)))
     return null
