@@ -7,11 +7,11 @@ import type { Command } from "commander"
 import { type ConfigFile, readYaml, type SourceConfig } from "../config.ts"
 import { installed } from "../installed.ts"
 import { checkedPlace, type Place, postgresHost } from "../kinds.ts"
+import { collect, listOf } from "../options.ts"
 import type { Register } from "../program.ts"
 import type { Session } from "../session.ts"
 
 export function addCoverageCommand(root: Command, register: Register): void {
-  const collect = (file: string, files: readonly string[]): string[] => [...files, file]
   register(
     root,
     "coverage",
@@ -21,7 +21,7 @@ export function addCoverageCommand(root: Command, register: Register): void {
     },
   )
     .option("--region <name>", "which region; that of the machine's AWS configuration unless given")
-    .option("--also <file>", "backup-cloud.yaml of another machine; may be given again", collect, [])
+    .option("--also <file>", "backup-cloud.yaml of another machine; repeat", collect)
     .option("--stack <name>", "only what this CloudFormation stack made, its ARNs one a line")
 }
 
@@ -32,7 +32,7 @@ async function show(session: Session, options: Readonly<Record<string, unknown>>
   )
   const { io } = session
   const configs: Pick<ConfigFile, "sources" | "left_out">[] = [session.config]
-  for (const file of options["also"] as readonly string[]) {
+  for (const file of listOf(options, "also")) {
     const path = resolve(io.cwd, file)
     const config = await readYaml(path)
     if (config === null) throw new BackupError("not-found", `${path} is not there; nothing was looked at`)
