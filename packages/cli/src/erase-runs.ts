@@ -40,8 +40,10 @@ export async function whereItLies(
   options: Readonly<Record<string, unknown>>,
 ): Promise<ReadonlyMap<Erasure, Lying>> {
   const found = new Map<Erasure, Lying>()
-  const proved = records.length === 0 ? new Set<string>() : await provedRuns(session, trust)
+  if (records.length === 0) return found
+  const proved = await provedRuns(session, trust)
   const expiries = await session.expiries(trust)
+  const media = await readMedia(session, trust)
   for (const record of records) {
     const all = await session.runs(trust, record.source)
     const kept = keepReasons({
@@ -56,7 +58,7 @@ export async function whereItLies(
         run.expired === null ? await entriesIn(session, { trust, all, run }, record, listOf(options, "release")) : null
       if (entries !== 0) runs.push({ run: run.run, entries, kept: keptWords(run, kept.get(run.run) ?? []) })
     }
-    found.set(record, { runs, media: mediaWith(runs, await mediaOf(session, trust, record.source)) })
+    found.set(record, { runs, media: mediaWith(runs, media.get(record.source) ?? []) })
   }
   return found
 }
@@ -68,16 +70,20 @@ function ruled(run: JudgedRun, expiries: Expiries): RuledRun {
   }
 }
 
-/** What statements say of runs of `source`, lost and destroyed media left out. */
-async function mediaOf(session: Session, trust: Trust, source: string): Promise<MediumRuns[]> {
+/** What statements say of the runs of each source, lost and destroyed media left out. */
+async function readMedia(session: Session, trust: Trust): Promise<ReadonlyMap<string, readonly MediumRuns[]>> {
   const known = await knownDisks(session, trust.archive.archive)
   const media = foldStatements(await readStatements(trust, [await session.store()], session.io.signal))
-  return [...media.values()]
-    .filter(({ gone }) => !gone)
-    .map((medium) => {
-      const held = [...medium.runs.values()].filter((run) => run.source === source && run.holding !== "none")
-      return { medium: shownDisk(medium, known), runs: held.map(({ run }) => run) }
-    })
+  const found = new Map<string, MediumRuns[]>()
+  for (const medium of media.values()) {
+    if (medium.gone) continue
+    const held = [...medium.runs.values()].filter((run) => run.holding !== "none")
+    for (const [source, runs] of Map.groupBy(held, (run) => run.source)) {
+      const entry = { medium: shownDisk(medium, known), runs: runs.map(({ run }) => run) }
+      found.set(source, [...(found.get(source) ?? []), entry])
+    }
+  }
+  return found
 }
 
 function mediaWith(lying: readonly LyingRun[], media: readonly MediumRuns[]): MediumRuns[] {
