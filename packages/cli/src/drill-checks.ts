@@ -9,7 +9,7 @@ import { installed } from "./installed.ts"
 import { checkedPlace, isPostgres, openTarget, placeOf, shellCommand } from "./kinds.ts"
 import { mysqlAccess } from "./mysql.ts"
 import type { PasswordPlace } from "./passwords.ts"
-import { restoreIntoPostgres } from "./postgres.ts"
+import { restoreIntoPostgres } from "./postgres-restore.ts"
 import type { Session } from "./session.ts"
 
 /** A shell command in the folder of what was restored: all is well if it exits with 0. Throws `usage` before it is needed. */

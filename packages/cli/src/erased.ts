@@ -2,7 +2,7 @@
 
 import { erasureFile, escapeControl, fromByteString } from "@backup-cloud/format"
 import type { ErasedSql } from "@backup-cloud/restore"
-import type { OpenRun } from "backup-cloud/parts"
+import type { OpenRun } from "backup-cloud/parts/releases"
 import { size } from "./io.ts"
 import type { Session } from "./session.ts"
 

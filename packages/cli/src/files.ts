@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises"
 import { basename } from "node:path"
 import { BackupError, expectName } from "@backup-cloud/format"
 import type { CertificateInfo } from "@backup-cloud/openpgp"
-import { readNamed } from "backup-cloud/parts"
+import { readNamed } from "backup-cloud/parts/named"
 import type { Session } from "./session.ts"
 
 /** Writes a file a person named. Throws `conflict` if it is there already, `usage` if it cannot be made. */

@@ -16,7 +16,7 @@ export async function run(host: Process): Promise<number> {
   const { io, close, code } = hostIo(host)
   const json = host.argv.includes("--json")
   try {
-    await program(io).parseAsync(host.argv)
+    await (await program(io, host.argv.slice(2))).parseAsync(host.argv)
     return code()
   } catch (error) {
     return report(error, json, io)

@@ -14,7 +14,7 @@ import {
 } from "@backup-cloud/format"
 import { type Disk, type Medium, openDisk, readIdentity } from "@backup-cloud/media"
 import type { Trust } from "@backup-cloud/trust"
-import { readNamed } from "backup-cloud/parts"
+import { readNamed } from "backup-cloud/parts/named"
 import { writeNamed } from "./files.ts"
 import type { Session } from "./session.ts"
 

@@ -3,10 +3,8 @@
 import { access } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { BackupError, isFault, isSealed, MEDIUM, parseRunPath } from "@backup-cloud/format"
-import { foldStatements, holdersOf, readStatements } from "@backup-cloud/media"
 import { directoryOf } from "@backup-cloud/store"
 import type { Io } from "./io.ts"
-import { knownDisks, shownDisk } from "./media-home.ts"
 import type { Session } from "./session.ts"
 
 /** Whether the archive is a disk. */
@@ -39,6 +37,9 @@ export function askForDisk(
 }
 
 async function ask(session: Session, io: Io, salvage: boolean, name: string, signal: AbortSignal): Promise<boolean> {
+  // Loaded only now: most commands never come here.
+  const { foldStatements, holdersOf, readStatements } = await import("@backup-cloud/media")
+  const { knownDisks, shownDisk } = await import("./media-home.ts")
   const trust = await session.trust()
   const { archive } = trust.archive
   const media = foldStatements(await readStatements(trust, [await session.store()], signal))

@@ -1,27 +1,6 @@
 // The commands by name. Each file below commands/ declares its own options and does one thing.
 
 import { Command } from "commander"
-import { addArchiveCommands } from "./commands/archive.ts"
-import { addBackupCommand } from "./commands/backup.ts"
-import { addContextCommands } from "./commands/context.ts"
-import { addCoverageCommand } from "./commands/coverage.ts"
-import { addDoctorCommand } from "./commands/doctor.ts"
-import { addDrillCommand } from "./commands/drill.ts"
-import { addEraseCommands } from "./commands/erase.ts"
-import { addExpireCommand } from "./commands/expire.ts"
-import { addKeepCommands } from "./commands/keep.ts"
-import { addKeyholderCommands } from "./commands/keyholder.ts"
-import { addMediaCommands } from "./commands/media.ts"
-import { addHandedCommands } from "./commands/object.ts"
-import { addPeopleCommands } from "./commands/people.ts"
-import { addPolicyCommands } from "./commands/policy.ts"
-import { addReportCommands } from "./commands/report.ts"
-import { addRequestCommand } from "./commands/request.ts"
-import { addRestoreCommands } from "./commands/restore.ts"
-import { addScheduleCommand } from "./commands/schedule.ts"
-import { addSourceCommands } from "./commands/source.ts"
-import { addSsmCommands } from "./commands/ssm.ts"
-import { addVerifierCommands } from "./commands/verifier.ts"
 import type { Io } from "./io.ts"
 import { collect } from "./options.ts"
 import { Session } from "./session.ts"
@@ -34,25 +13,76 @@ export type Register = (
   action: (session: Session, args: string[], options: Readonly<Record<string, unknown>>) => Promise<void>,
 ) => Command
 
-/** As help lists them. */
-const GROUPS: readonly (readonly [string, readonly ((root: Command, register: Register) => void)[]])[] = [
-  [
-    "To set up:",
-    [addArchiveCommands, addPeopleCommands, addVerifierCommands, addSourceCommands, addPolicyCommands, addKeepCommands],
-  ],
-  [
-    "To back up, and to see that all is well:",
-    [addBackupCommand, addReportCommands, addCoverageCommand, addScheduleCommand, addDoctorCommand, addMediaCommands],
-  ],
-  ["To let data go:", [addExpireCommand, addEraseCommands]],
-  ["For scripts:", [addContextCommands]],
-  [
-    "To bring data back:",
-    [addRequestCommand, addKeyholderCommands, addRestoreCommands, addDrillCommand, addSsmCommands, addHandedCommands],
-  ],
+type Add = (root: Command, register: Register) => void
+
+interface Group {
+  /** As help has it. */
+  readonly title: string
+  /** The names of commands, and the module that adds them; a name may be in several. In the order of help. */
+  readonly modules: readonly (readonly [names: readonly string[], load: () => Promise<Add>])[]
+}
+
+export const GROUPS: readonly Group[] = [
+  {
+    title: "To set up:",
+    modules: [
+      [["init", "trust"], async () => (await import("./commands/archive.ts")).addArchiveCommands],
+      [["holder", "operator", "keys"], async () => (await import("./commands/people.ts")).addPeopleCommands],
+      [["verifier"], async () => (await import("./commands/verifier.ts")).addVerifierCommands],
+      [["source"], async () => (await import("./commands/source.ts")).addSourceCommands],
+      [["policy"], async () => (await import("./commands/policy.ts")).addPolicyCommands],
+      [["policy"], async () => (await import("./commands/keep.ts")).addKeepCommands],
+    ],
+  },
+  {
+    title: "To back up, and to see that all is well:",
+    modules: [
+      [["backup"], async () => (await import("./commands/backup.ts")).addBackupCommand],
+      [["runs", "status", "verify"], async () => (await import("./commands/report.ts")).addReportCommands],
+      [["coverage"], async () => (await import("./commands/coverage.ts")).addCoverageCommand],
+      [["schedule"], async () => (await import("./commands/schedule.ts")).addScheduleCommand],
+      [["doctor"], async () => (await import("./commands/doctor.ts")).addDoctorCommand],
+      [["media"], async () => (await import("./commands/media.ts")).addMediaCommands],
+    ],
+  },
+  {
+    title: "To let data go:",
+    modules: [
+      [["expire"], async () => (await import("./commands/expire.ts")).addExpireCommand],
+      [["erase"], async () => (await import("./commands/erase.ts")).addEraseCommands],
+    ],
+  },
+  {
+    title: "For scripts:",
+    modules: [
+      [["context", "run", "seal", "upload"], async () => (await import("./commands/context.ts")).addContextCommands],
+    ],
+  },
+  {
+    title: "To bring data back:",
+    modules: [
+      [["request"], async () => (await import("./commands/request.ts")).addRequestCommand],
+      [["keyholder"], async () => (await import("./commands/keyholder.ts")).addKeyholderCommands],
+      [["files", "cat", "diff", "restore"], async () => (await import("./commands/restore.ts")).addRestoreCommands],
+      [["drill"], async () => (await import("./commands/drill.ts")).addDrillCommand],
+      [["ssm"], async () => (await import("./commands/ssm.ts")).addSsmCommands],
+      [["handed"], async () => (await import("./commands/object.ts")).addHandedCommands],
+    ],
+  },
 ]
 
-export function program(io: Io): Command {
+/**
+ * Commands start in two thirds of the time when only what they need is loaded: the modules of all words that are names of commands, of
+ * which one is the command's own; those of all commands where none is, since then help is wanted, or something is misspelt.
+ */
+function wanted(words: readonly string[]): (names: readonly string[]) => boolean {
+  const given = new Set(words)
+  const named = (names: readonly string[]): boolean => names.some((name) => given.has(name))
+  return GROUPS.some(({ modules }) => modules.some(([names]) => named(names))) ? named : () => true
+}
+
+/** @param words of the command line, without the program */
+export async function program(io: Io, words: readonly string[]): Promise<Command> {
   const root = new Command("backup-cloud")
     .description("Backups that the machine making them cannot read.")
     .version("0.1.0")
@@ -89,9 +119,10 @@ export function program(io: Io): Command {
       await action(session, self.args, options)
     })
   }
-  for (const [title, adders] of GROUPS) {
+  const isWanted = wanted(words)
+  for (const { title, modules } of GROUPS) {
     root.commandsGroup(title)
-    for (const add of adders) add(root, register)
+    for (const [names, load] of modules) if (isWanted(names)) (await load())(root, register)
   }
   return root
 }

@@ -1,6 +1,6 @@
 // From RUN and release files on the command line to a run whose contents can be read.
 
-import { type OpenRun, openReleased } from "backup-cloud/parts"
+import { type OpenRun, openReleased } from "backup-cloud/parts/releases"
 import { listOf } from "./options.ts"
 import { chooseRun } from "./run-name.ts"
 import type { Session } from "./session.ts"

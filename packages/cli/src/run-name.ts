@@ -1,6 +1,6 @@
 // RUN on the command line: NAME@latest, NAME@<run id> or NAME@2026-11-20.
 
-import { type ChosenRun, findRun } from "backup-cloud/parts"
+import { type ChosenRun, findRun } from "backup-cloud/parts/run-name"
 import type { Session } from "./session.ts"
 
 /** Finds a run, and says what it lacks. Throws as `findRun`. */

@@ -1,7 +1,7 @@
 // What most commands need: the machine with its archive, configuration, and how results and remarks are told.
 
 import { BackupError } from "@backup-cloud/format"
-import { Machine } from "backup-cloud/parts"
+import { Machine } from "backup-cloud/parts/machine"
 import { type Config, readConfig } from "./config.ts"
 import type { CliEvent, Globals, Io } from "./io.ts"
 import { plain } from "./io.ts"

@@ -16,7 +16,8 @@ import {
   memoryInMemory,
   proposePolicy,
 } from "@backup-cloud/trust"
-import { readNamed, recoveryFile } from "backup-cloud/parts"
+import { readNamed } from "backup-cloud/parts/named"
+import { recoveryFile } from "backup-cloud/parts/recovery"
 import type { Command } from "commander"
 import { changeConfig } from "../config.ts"
 import { enrolledName, readCertificate } from "../files.ts"

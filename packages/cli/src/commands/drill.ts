@@ -4,14 +4,8 @@ import { tmpdir } from "node:os"
 import { resolve } from "node:path"
 import { type DrillEvent, newestStart, overdueDrills } from "@backup-cloud/drill"
 import { BackupError, type DrillResult, escapeControl, fromByteString } from "@backup-cloud/format"
-import {
-  type ChosenRun,
-  chooseForDrill,
-  type DrillKey,
-  drillRun,
-  type FinishedDrill,
-  verifiedSources,
-} from "backup-cloud/parts"
+import { chooseForDrill, type DrillKey, drillRun, type FinishedDrill, verifiedSources } from "backup-cloud/parts/drill"
+import type { ChosenRun } from "backup-cloud/parts/run-name"
 import type { Command } from "commander"
 import { ownersCheck, serverLoad } from "../drill-checks.ts"
 import { estimates, listDrills, publishResults, resultsOf } from "../drill-results.ts"

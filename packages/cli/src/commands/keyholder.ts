@@ -18,7 +18,7 @@ import {
   reviewRequest,
 } from "@backup-cloud/keyholder"
 import { gpgPrivateOpener } from "@backup-cloud/openpgp/open-private"
-import { expectAbsent, readNamed } from "backup-cloud/parts"
+import { expectAbsent, readNamed } from "backup-cloud/parts/named"
 import type { Command } from "commander"
 import { writeNamed } from "../files.ts"
 import type { Register } from "../program.ts"

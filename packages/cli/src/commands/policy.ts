@@ -3,7 +3,7 @@
 import { BackupError } from "@backup-cloud/format"
 import { iamPolicy } from "@backup-cloud/store"
 import { decodeProposal, publishPolicy, setDrillRule } from "@backup-cloud/trust"
-import { readNamed } from "backup-cloud/parts"
+import { readNamed } from "backup-cloud/parts/named"
 import { type Command, Option } from "commander"
 import { duration } from "../durations.ts"
 import { writeNamed } from "../files.ts"

@@ -3,7 +3,7 @@
 import { resolve } from "node:path"
 import { BackupError, escapeControl, expectName } from "@backup-cloud/format"
 import { directoryOf } from "@backup-cloud/store"
-import { readSecrets } from "backup-cloud/parts"
+import { readSecrets } from "backup-cloud/parts/secrets"
 import type { Command } from "commander"
 import type { Register } from "../program.ts"
 import type { Session } from "../session.ts"

@@ -3,14 +3,8 @@
 import { BackupError, escapeControl, expectName, type Policy, patterns, timeText } from "@backup-cloud/format"
 import { generateKey } from "@backup-cloud/openpgp/keygen"
 import { addSource, rekeySource, removeSource, setSource } from "@backup-cloud/trust"
-import {
-  expectAbsent,
-  readSecrets,
-  type SourceSecrets,
-  takeNextKey,
-  writeNextKey,
-  writeSecrets,
-} from "backup-cloud/parts"
+import { expectAbsent } from "backup-cloud/parts/named"
+import { readSecrets, type SourceSecrets, takeNextKey, writeNextKey, writeSecrets } from "backup-cloud/parts/secrets"
 import type { Command } from "commander"
 import { changeConfig, type SourceConfig } from "../config.ts"
 import { readCertificate, writeNamed } from "../files.ts"
