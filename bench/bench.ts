@@ -1,6 +1,6 @@
 // npm run bench [-- --mib 256 --rounds 3 --data small,text,noise --tools backup-cloud,restic]: backup-cloud beside restic, borg, duplicity and tar | zstd | gpg, on the same data,
 // the tools in turn within each round. Medians, and ratios to restic within this run: single times mean little on a shared
-// machine. A tool that is not installed is named as not measured.
+// machine. Memory is taken in one more round of its own. A tool that is not installed is named as not measured.
 
 import { execFileSync, spawnSync } from "node:child_process"
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -159,6 +159,7 @@ async function round(
   tool: Tool,
   data: string,
   number: number,
+  want: "times" | "memory",
   results: Results,
   stored: Map<string, number>,
 ): Promise<void> {
@@ -167,7 +168,7 @@ async function round(
   const of = results.get(tool.name) ?? new Map<Step, Measured[]>()
   results.set(tool.name, of)
   const step = async (name: Step, command: string): Promise<void> => {
-    of.set(name, [...(of.get(name) ?? []), await measure(command, env)])
+    of.set(name, [...(of.get(name) ?? []), await measure(command, env, want)])
   }
   tool.setup(repository, data)
   await step("first", tool.backup(repository, data))
@@ -180,7 +181,7 @@ async function round(
   for (const name of [repository, target]) rmSync(name, { recursive: true, force: true })
 }
 
-function show(results: Results, stored: ReadonlyMap<string, number>): void {
+function show(results: Results, memory: Results, stored: ReadonlyMap<string, number>): void {
   const print = (cells: readonly string[]): void => {
     process.stdout.write(`${cells.map((cell, i) => (i < 2 ? cell.padEnd(13) : cell.padStart(10))).join(" ")}\n`)
   }
@@ -201,7 +202,7 @@ function show(results: Results, stored: ReadonlyMap<string, number>): void {
         ratio((m) => m.wall),
         mid((m) => m.cpu, runs).toFixed(2),
         ratio((m) => m.cpu),
-        mid((m) => m.memory, runs).toFixed(0),
+        mid((m) => m.memory, memory.get(name)?.get(step) ?? []).toFixed(0),
         size,
       ])
     }
@@ -219,13 +220,16 @@ try {
   })
   for (const [kind, folder] of Object.entries(data)) {
     if (!values.data.split(",").includes(kind)) continue
-    const results: Results = new Map()
+    const times: Results = new Map()
+    const memory: Results = new Map()
     const stored = new Map<string, number>()
-    for (let number = 0; number < Number(values.rounds); number++) {
-      for (const tool of tools) await round(tool, folder, number, results, stored)
+    const rounds = Number(values.rounds)
+    for (let number = 0; number <= rounds; number++) {
+      const into = number < rounds ? times : memory
+      for (const tool of tools) await round(tool, folder, number, into === times ? "times" : "memory", into, stored)
     }
     process.stdout.write(`\n${kind}: ${values.mib} MiB, medians of ${values.rounds} rounds\n`)
-    show(results, stored)
+    show(times, memory, stored)
   }
 } finally {
   spawnSync("gpgconf", ["--homedir", env.GNUPGHOME, "--kill", "all"])

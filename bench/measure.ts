@@ -1,5 +1,6 @@
-// One command as a whole: wall time, processor time and peak memory of all its processes. Memory is the sum of their
-// proportional set sizes, sampled, so that what they share counts once.
+// One command as a whole: wall and processor time, or peak memory, of all its processes. Memory is the sum of their
+// proportional set sizes, sampled, so that what they share counts once. Sampling walks the page tables of a process while it
+// holds them, and costs those most that have most: a command is timed or sampled, never both.
 
 import { spawn } from "node:child_process"
 import { readdirSync, readFileSync } from "node:fs"
@@ -9,14 +10,18 @@ export interface Measured {
   /** Seconds. */
   readonly wall: number
   readonly cpu: number
-  /** MiB. */
+  /** MiB; 0 where times were wanted. */
   readonly memory: number
 }
 
 const SAMPLE_MS = 40
 
-/** Runs `sh -c command`; throws if it fails. */
-export async function measure(command: string, env: Readonly<Record<string, string>>): Promise<Measured> {
+/** Runs `sh -c command`; throws if it fails. @param want with memory, the times mean nothing */
+export async function measure(
+  command: string,
+  env: Readonly<Record<string, string>>,
+  want: "times" | "memory",
+): Promise<Measured> {
   const started = performance.now()
   // `time` reports what the kernel accounted to the command and all its children that were waited for.
   const child = spawn("/usr/bin/time", ["-f", "CPU %U %S", "sh", "-c", command], {
@@ -28,9 +33,10 @@ export async function measure(command: string, env: Readonly<Record<string, stri
     errors += text
   })
   let memory = 0
-  const timer = setInterval(() => {
+  const sample = (): void => {
     memory = Math.max(memory, summedPss(child.pid ?? 0))
-  }, SAMPLE_MS)
+  }
+  const timer = want === "memory" ? setInterval(sample, SAMPLE_MS) : undefined
   const code = await new Promise<number | null>((resolve) => child.on("close", resolve))
   clearInterval(timer)
   const wall = (performance.now() - started) / 1000
