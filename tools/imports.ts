@@ -25,6 +25,7 @@ export const mayImport: Readonly<Record<string, readonly string[] | "all">> = {
   "source-s3": ["format"],
   "source-ssm": ["format"],
   coverage: ["format"],
+  traces: ["format"],
   retention: ["format", ...door("sign", "verify"), "store", "trust"],
   backup: ["format", ...door("seal", "sign", "verify", "open-passphrase"), "store", "trust"],
   drill: ["format", "openpgp", "restore", "store", "trust"],

@@ -2,7 +2,7 @@
 // for, and only then created. Nothing is kept when any step fails: creates are whole or not at all.
 
 import { createHash } from "node:crypto"
-import { BackupError, type ObjectRecord } from "@backup-cloud/format"
+import { BackupError, type ObjectRecord, step } from "@backup-cloud/format"
 import type { Certificate, PassphraseOpener, SealedTo, Sealer } from "@backup-cloud/openpgp"
 import { type ArchiveWriter, bodyPieces, spoolFault } from "@backup-cloud/store"
 import { Handoff } from "./handoff.ts"
@@ -63,6 +63,14 @@ export async function sealWhole(deps: SealDeps, job: SealJob, plain: Uint8Array)
 }
 
 async function sealAndStore(deps: SealDeps, job: SealJob, plain: AsyncIterable<Uint8Array>): Promise<ObjectRecord> {
+  return await step("store object", { object: job.folder + job.name }, async (more) => {
+    const record = await sealedAndStored(deps, job, plain)
+    more({ bytes: record.length })
+    return record
+  })
+}
+
+async function sealedAndStored(deps: SealDeps, job: SealJob, plain: AsyncIterable<Uint8Array>): Promise<ObjectRecord> {
   const { sealer, writer, signal } = deps
   await using spool = await writer.spool(signal)
   const plainHash = job.prove ? createHash("sha256") : null

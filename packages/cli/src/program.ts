@@ -1,9 +1,11 @@
 // The commands by name. Each file below commands/ declares its own options and does one thing.
 
+import { step } from "@backup-cloud/format"
 import { Command } from "commander"
 import type { Io } from "./io.ts"
 import { collect } from "./options.ts"
 import { Session } from "./session.ts"
+import { traces } from "./traces.ts"
 
 /** What a command's action is given: the session, then its arguments. */
 export type Register = (
@@ -81,6 +83,11 @@ function wanted(words: readonly string[]): (names: readonly string[]) => boolean
   return GROUPS.some(({ modules }) => modules.some(([names]) => named(names))) ? named : () => true
 }
 
+/** With those that it is below: `backup-cloud media sync`. */
+function nameOf(command: Command): string {
+  return command.parent === null ? command.name() : `${nameOf(command.parent)} ${command.name()}`
+}
+
 /** @param words of the command line, without the program */
 export async function program(io: Io, words: readonly string[]): Promise<Command> {
   const root = new Command("backup-cloud")
@@ -115,8 +122,10 @@ export async function program(io: Io, words: readonly string[]): Promise<Command
     return command.action(async (...given: unknown[]) => {
       const self = given.at(-1) as Command
       const options: Record<string, unknown> = self.optsWithGlobals()
-      await using session = await Session.open(io, options)
-      await action(session, self.args, options)
+      await using held = new AsyncDisposableStack()
+      const session = held.use(await Session.open(io, options))
+      held.use(await traces(session))
+      await step(nameOf(self), {}, () => action(session, self.args, options))
     })
   }
   const isWanted = wanted(words)

@@ -1,7 +1,7 @@
 // Opens objects: fetched and checked first, then through the door with a released passphrase, and handed on only when
 // the door has ended without a throw. Holds one sealed object while it is fed, and its plaintext.
 
-import { BackupError, isFault } from "@backup-cloud/format"
+import { BackupError, isFault, step } from "@backup-cloud/format"
 import { fetchObject } from "./fetch.ts"
 import type { Hasher } from "./hasher.ts"
 import { Room } from "./room.ts"
@@ -31,6 +31,18 @@ export async function openObject(
       hint: "ask a key holder with `backup-cloud request`",
     })
   }
+  return await step("open object", { object: wanted.name, bytes: wanted.record.length }, () =>
+    fetchAndOpen(view, wanted, passphrase, signal, rooms),
+  )
+}
+
+async function fetchAndOpen(
+  view: RunReader,
+  wanted: Located,
+  passphrase: string,
+  signal: AbortSignal,
+  rooms: Rooms,
+): Promise<Buffer> {
   const { length } = wanted.record
   const sealed = await rooms.sealed.take(length)
   try {

@@ -12,6 +12,7 @@ import {
   fromByteString,
   inOrder,
   names,
+  step,
   type Target,
   type TargetProblem,
   volumeMembers,
@@ -70,6 +71,15 @@ export interface RestoreResult {
  * salvaging, the result lists what was lost, and the caller reports `incomplete`.
  */
 export async function restore(options: RestoreOptions): Promise<RestoreResult> {
+  const { source, run } = options.view.run
+  return await step("restore", { source, run }, async (more) => {
+    const result = await restored(options)
+    more({ files: result.files, bytes: result.bytes, lost: result.lost.length })
+    return result
+  })
+}
+
+async function restored(options: RestoreOptions): Promise<RestoreResult> {
   const { plan, view, target, signal, onEvent } = options
   requireReleases(view, plan, options.salvage === true)
   requireErasing(view.erasing.sql, target)

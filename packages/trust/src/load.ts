@@ -1,7 +1,7 @@
 // From the pinned fingerprint to the policy in force: archive.json, the administrator's certificate, the chain of
 // policies, the certificates they name. What the machine remembers is compared with what it finds, then brought up to date.
 
-import { archiveCodec, BackupError, inOrder, isFault, names } from "@backup-cloud/format"
+import { archiveCodec, BackupError, inOrder, isFault, names, step } from "@backup-cloud/format"
 import type { CertificateInfo, Verifier } from "@backup-cloud/openpgp"
 import type { ArchiveReader } from "@backup-cloud/store"
 import { readChain } from "./chain.ts"
@@ -28,6 +28,10 @@ export interface LoadOptions {
  * archive; `tampered` or `refused` if no policy is in force. Everything else that is wrong is in `problems`.
  */
 export async function loadTrust(options: LoadOptions): Promise<Trust> {
+  return await step("load trust", {}, () => load(options))
+}
+
+async function load(options: LoadOptions): Promise<Trust> {
   const { reader, verifier, admin, home, signal } = options
   const memory = (await home.read()) ?? newMemory(admin)
   if (memory.admin !== admin)

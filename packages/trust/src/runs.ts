@@ -2,7 +2,7 @@
 // source itself may do it. Where one does not fit, or a later run names one that is not there, older stored versions are
 // tried. What cannot be judged is listed as broken, never left out.
 
-import { inOrder, names, type ObjectRecord, parseRunPath, type Receipt } from "@backup-cloud/format"
+import { inOrder, names, type ObjectRecord, parseRunPath, type Receipt, step } from "@backup-cloud/format"
 import type { ArchiveReader, ObjectInfo } from "@backup-cloud/store"
 import { type Expiries, NO_EXPIRIES } from "./expiries.ts"
 import { chainOrder, checkExpired, checkReferences, headsOf } from "./graph.ts"
@@ -72,14 +72,11 @@ export async function readRuns(
   signal: AbortSignal,
   options: RunsOptions = {},
 ): Promise<SourceRuns> {
-  return await judgeRuns(
-    trust,
-    reader,
-    source,
-    await listSigned(reader, source, signal, options.onObject),
-    signal,
-    options,
-  )
+  return await step("read runs", { source }, async (more) => {
+    const listed = await listSigned(reader, source, signal, options.onObject)
+    more({ runs: listed.size })
+    return await judgeRuns(trust, reader, source, listed, signal, options)
+  })
 }
 
 /**

@@ -12,6 +12,7 @@ import {
   type ObjectRecord,
   parseRunObject,
   parseRunPath,
+  step,
 } from "@backup-cloud/format"
 import type { ArchiveReader, ObjectInfo } from "@backup-cloud/store"
 import { readErasures, rolledBackErasures } from "./erasures.ts"
@@ -63,6 +64,15 @@ export interface VerifyReport {
 }
 
 export async function verifyArchive(options: VerifyOptions): Promise<VerifyReport> {
+  return await step("verify", {}, async (more) => {
+    const report = await verify(options)
+    const { objects, bytes, runs, leftovers } = report
+    more({ objects, bytes, runs, leftovers, problems: report.problems.length })
+    return report
+  })
+}
+
+async function verify(options: VerifyOptions): Promise<VerifyReport> {
   const { trust, reader, onEvent, signal } = options
   const total = { objects: 0, bytes: 0, runs: 0, leftovers: 0 }
   const problems: Problem[] = []
