@@ -1,18 +1,16 @@
-// One backup of one source with the keys that lie in the home: what the policy says of it, its lock, its signing key, the
+// One backup of one source with the keys that lie in the home, or in the identity in its place: what the policy says of it, its lock, its signing key, the
 // run itself, and what this machine remembers of it.
 
+import { access, constants } from "node:fs/promises"
 import { type BackupEvent, type BackupResult, backup as run } from "@backup-cloud/backup"
 import { BackupError, escapeControl, isFault, type PolicySource, type Source } from "@backup-cloud/format"
-import { type GpgHome, openGpgHome, type Signer } from "@backup-cloud/openpgp"
-import { gpgPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
-import { gpgSealer } from "@backup-cloud/openpgp/seal"
-import { importedGpgSigner } from "@backup-cloud/openpgp/sign"
+import type { Signer } from "@backup-cloud/openpgp"
 import { checkExpiries, rememberRuns, type Trust, verifiersOf } from "@backup-cloud/trust"
+import type { Signing } from "./doors.ts"
 import { forgetNoted, notedFiles } from "./handed.ts"
 import type { Machine } from "./machine.ts"
 import { lockSource, readNextKey, readSecrets, type SourceSecrets, takeNextKey, writeExtent } from "./secrets.ts"
 
-/** Threads that read, hash and compress. */
 const WORKERS = 2
 const CHECKPOINT_MINUTES = 30
 
@@ -30,6 +28,8 @@ export interface BackupJob {
   readonly checkpointMinutes?: number | undefined
   /** Open every volume again before it is stored, not only the first. */
   readonly proveAll?: boolean | undefined
+  /** Threads that read, hash and compress; 2 unless given. */
+  readonly workers?: number
   readonly onEvent: (event: SourceEvent) => void
   /** Told to stop: what is done so far is committed as a checkpoint. */
   readonly stop: AbortSignal
@@ -47,15 +47,16 @@ export async function backupSource(machine: Machine, trust: Trust, job: BackupJo
   const entry = acceptedSource(trust, name)
   const secrets = await secretsOf(machine, name)
   await using held = new AsyncDisposableStack()
-  held.use(await lockSource(machine, name, now()))
+  // Another machine with the same identity would not see it; two runs at once are joined by the next.
+  if (machine.identity === null) held.use(await lockSource(machine, name, now()))
   const store = await machine.store()
   const present = policy.holders.filter((holder) => holder.status === "present")
   const holders = [...present, ...verifiersOf(policy, name)].map(
     (recipient) => trust.certificates.get(recipient.sha256) ?? missing(recipient.name),
   )
-  const signing = held.use(await openGpgHome())
+  const doors = await machine.doors()
+  const signing = held.use(await doors.signing(machine.identity === null ? undefined : await memoryFolder()))
   const wanted = entry.keys.at(-1)?.fingerprint ?? ""
-  const home = await machine.gpgHome()
   // Side by side: each starts several processes of gpg.
   const [signer, ...first] = await together(
     signerOf(machine, signing, name, secrets.signingKey, wanted),
@@ -69,10 +70,10 @@ export async function backupSource(machine: Machine, trust: Trust, job: BackupJo
     secret: secrets.secret,
     reader: store,
     writer: store,
-    sealer: gpgSealer(home),
-    opener: gpgPassphraseOpener(home),
+    sealer: doors.sealer,
+    opener: doors.opener,
     proveAll: job.proveAll ?? false,
-    workers: WORKERS,
+    workers: job.workers ?? WORKERS,
     checkpointEvery: (job.checkpointMinutes ?? CHECKPOINT_MINUTES) * 60_000,
     onEvent: job.onEvent,
     stop: job.stop,
@@ -81,6 +82,15 @@ export async function backupSource(machine: Machine, trust: Trust, job: BackupJo
   await remember(machine, trust, job)
   if (result.outcome !== "checkpoint") await writeExtent(machine, name, result)
   return result
+}
+
+/** Where files lie in memory, if this system has such a place; otherwise where temporary files do. */
+async function memoryFolder(): Promise<string | undefined> {
+  const folder = "/dev/shm"
+  return await access(folder, constants.W_OK).then(
+    () => folder,
+    () => undefined,
+  )
 }
 
 /** Both, or the first error once both have ended: neither goes on with a home that is gone. */
@@ -101,6 +111,13 @@ function acceptedSource({ policy }: Trust, name: string): PolicySource {
 }
 
 async function secretsOf(machine: Machine, name: string): Promise<SourceSecrets> {
+  if (machine.identity !== null) {
+    const source = await machine.identity.source()
+    if (source.name === name) return await machine.identity.secrets()
+    throw new BackupError("refused", `the identity is that of ${source.name}, not of ${name}; nothing was backed up`, {
+      hint: "BACKUP_CLOUD_IDENTITY names the identity of the source that is backed up",
+    })
+  }
   const secrets = await readSecrets(machine, name)
   if (secrets !== null) return secrets
   throw new BackupError("not-found", `the keys of ${name} are not on this machine; nothing was backed up`, {
@@ -111,17 +128,19 @@ async function secretsOf(machine: Machine, name: string): Promise<SourceSecrets>
 /** The present signing key, or the next one if the policy has that by now. */
 async function signerOf(
   machine: Machine,
-  home: GpgHome,
+  signing: Signing,
   name: string,
   key: Uint8Array,
   wanted: string,
 ): Promise<Signer> {
-  const signer = await importedGpgSigner(home, key)
+  const signer = await signing.signer(key)
   if (signer.fingerprint === wanted) return signer
-  const next = await readNextKey(machine, name)
-  const nextSigner = next === null ? null : await importedGpgSigner(home, next)
+  const { identity } = machine
+  const next = identity === null ? await readNextKey(machine, name) : await identity.nextKey()
+  const nextSigner = next === null ? null : await signing.signer(next)
   if (nextSigner?.fingerprint === wanted) {
-    await takeNextKey(machine, name)
+    // A backup may write nothing of an identity but what it saw.
+    if (identity === null) await takeNextKey(machine, name)
     return nextSigner
   }
   throw new BackupError(

@@ -15,11 +15,12 @@ import {
 } from "@backup-cloud/openpgp"
 import { exportCertificate } from "@backup-cloud/openpgp/keygen"
 import { gpgSigner } from "@backup-cloud/openpgp/sign"
-import { gpgVerifier } from "@backup-cloud/openpgp/verify"
 import {
   directoryOf,
   type Environment,
+  openParameters,
   openStore,
+  type ParameterFolder,
   retrying,
   type Store,
   standardWaits,
@@ -38,6 +39,8 @@ import {
   type Trust,
   type TrustMemory,
 } from "@backup-cloud/trust"
+import { type Doors, gpgDoors, jsDoors } from "./doors.ts"
+import { type Identity, identityIn } from "./identity.ts"
 import { machineMemory, pinMemory, pinnedOnly } from "./medium-memory.ts"
 
 export interface Surroundings {
@@ -57,6 +60,10 @@ export interface Surroundings {
   readonly signal: AbortSignal
   /** More copies of the archive to read from, by URL or path, such as the disks of a set. */
   readonly copies?: readonly string[]
+  /** `ssm:/path` of what is kept there instead of in the home: the keys of a source and what was seen of the archive. */
+  readonly identity?: string | null
+  /** `js`: no programs are started, and nothing can be done with the keys of a person. `gpg` unless given. */
+  readonly openpgp?: "gpg" | "js"
   /** Called for an object that neither the archive nor a copy has; as for `unionReader`. */
   readonly missing?: (name: string, signal: AbortSignal) => Promise<boolean>
 }
@@ -65,7 +72,9 @@ export class Machine implements AsyncDisposable {
   readonly surroundings: Surroundings
   #gpgHome: Promise<GpgHome> | null = null
   #store: Promise<Store> | null = null
-  #verifier: Promise<Verifier & AsyncDisposable> | null = null
+  #doors: Promise<Doors> | null = null
+  #verifier: Promise<Verifier & Partial<AsyncDisposable>> | null = null
+  #identity: { readonly folder: ParameterFolder; readonly identity: Identity } | null = null
   readonly #expiries = new WeakMap<Trust, Promise<Expiries>>()
 
   constructor(surroundings: Surroundings) {
@@ -75,7 +84,8 @@ export class Machine implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     // What could not be opened needs no closing, and whoever asked for it was told why.
     const verifier = await this.#verifier?.catch(() => null)
-    await verifier?.[Symbol.asyncDispose]()
+    await verifier?.[Symbol.asyncDispose]?.()
+    this.#identity?.folder[Symbol.dispose]()
     const home = await this.#gpgHome?.catch(() => null)
     await home?.[Symbol.asyncDispose]()
   }
@@ -122,8 +132,26 @@ export class Machine implements AsyncDisposable {
     return await (this.#gpgHome ??= openGpgHome())
   }
 
+  /** For everything that needs no private key of a person. */
+  async doors(): Promise<Doors> {
+    const open = async (): Promise<Doors> =>
+      this.surroundings.openpgp === "js" ? jsDoors() : gpgDoors(await this.gpgHome())
+    return await (this.#doors ??= open())
+  }
+
   async verifier(): Promise<Verifier> {
-    return await (this.#verifier ??= this.gpgHome().then((home) => gpgVerifier(home)))
+    return await (this.#verifier ??= this.doors().then((doors) => doors.verifier()))
+  }
+
+  /** `null` where the home has it all. Throws `usage` for what names none. */
+  get identity(): Identity | null {
+    const { identity: url = null, env, signal } = this.surroundings
+    if (url === null) return null
+    if (this.#identity === null) {
+      const folder = openParameters(url, env)
+      this.#identity = { folder, identity: identityIn(folder, signal) }
+    }
+    return this.#identity.identity
   }
 
   /** The keyring of the person who runs this: their GNUPGHOME. */
@@ -137,6 +165,7 @@ export class Machine implements AsyncDisposable {
 
   get memory(): TrustMemory {
     const { archive, cwd, copies } = this.surroundings
+    if (this.identity !== null) return this.identity.memory
     // Several copies together are further than each alone: what one of them lacks is no rollback of it.
     if ((copies?.length ?? 0) > 0) return pinnedOnly(this.home)
     return machineMemory(this.home, archive === null || /^[a-z0-9]+:/.test(archive) ? archive : resolve(cwd, archive))

@@ -26,11 +26,13 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
     cutTable: cutTable(options.secret),
   })
   let stored = 0
+  let advanced = false
   for (let before: Run | null = null; ; ) {
     const run = new Run({ ...options, pool }, await options.earlier())
     const result = await run.make()
     stored += result.stored
-    if (!run.isFull || options.stop.aborted) return { ...result, stored }
+    advanced ||= result.advanced
+    if (!run.isFull || options.stop.aborted) return { ...result, stored, advanced }
     if (before !== null && run.reached <= before.reached) throw noProgress(result.run)
     before = run
   }

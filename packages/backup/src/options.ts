@@ -68,4 +68,8 @@ export interface BackupResult {
   readonly stored: number
   /** How many entries could not be kept whole, by reason. */
   readonly errors: ReadonlyMap<string, number>
+  /** Whether the next run has less to do: content came into the archive, or something was read to its end. */
+  readonly advanced: boolean
+  /** Of the last complete run, where its state could be read. */
+  readonly before: { readonly entries: number; readonly bytes: number } | null
 }

@@ -71,6 +71,9 @@ export class Run {
   #lastCommit: number
   /** Whether anything was read since the last commit. */
   #isFresh = false
+  /** Whether anything was read at all. */
+  #hasRead = false
+  #before: BackupResult["before"] = null
   #full = false
   #reached = ""
 
@@ -128,6 +131,8 @@ export class Run {
       },
     })
     onEvent({ event: "started", run: this.#id, since: states[0]?.root.run ?? null })
+    const complete = states.find(({ root }) => root.outcome === "complete")
+    if (complete !== undefined) this.#before = { entries: complete.root.entries, bytes: complete.root.bytes }
     await this.#writeKey()
     const naming = {
       chunkKey: createSecretKey(chunkKey(this.#o.secret)),
@@ -166,6 +171,7 @@ export class Run {
         room.placed(job)
         this.#placed = 0
         this.#tell()
+        this.#hasRead ||= files.length > 0
         if (stop.aborted) return "checkpoint"
         // What was only kept is in the listing of the run before; a checkpoint of it would spare nobody anything.
         this.#isFresh ||= files.length > 0
@@ -303,6 +309,8 @@ export class Run {
       bytes: this.#bytes,
       stored: this.#stored,
       errors: new Map(this.#errors),
+      advanced: this.#hasRead || this.#volumes.count > 0,
+      before: this.#before,
     }
   }
 

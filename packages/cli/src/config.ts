@@ -41,6 +41,8 @@ const sourceSchema = v.strictObject({
 const configSchema = v.strictObject({
   archive: v.optional(v.string()),
   home: v.optional(v.string()),
+  /** `ssm:/path` of the keys and memory of one source, in place of the home. */
+  identity: v.optional(v.string()),
   sources: v.optional(v.record(v.pipe(v.string(), v.regex(patterns.name)), sourceSchema)),
   /** By ARN, with `*` for anything: why no source is meant to back it up. */
   left_out: v.optional(v.record(v.string(), v.string())),
@@ -55,6 +57,8 @@ export interface Config {
   readonly home: string
   /** URL of the archive; `null` if nothing says it. */
   readonly archive: string | null
+  /** Where the keys and memory of one source are; `null` if they are in the home. */
+  readonly identity: string | null
   readonly sources: Readonly<Record<string, SourceConfig>>
   readonly left_out: Readonly<Record<string, string>>
 }
@@ -85,6 +89,7 @@ export async function readConfig(globals: Globals, io: Io): Promise<Config> {
     file,
     home: resolve(io.cwd, home),
     archive,
+    identity: env["BACKUP_CLOUD_IDENTITY"] ?? content.identity ?? null,
     sources: content.sources ?? {},
     left_out: content.left_out ?? {},
   }
@@ -116,8 +121,15 @@ export async function readYaml(file: string): Promise<ConfigFile | null> {
   return parsed.success ? parsed.output : wrong(issueWords(parsed.issues[0]))
 }
 
+/** A source as another place than the yaml file has it. Throws `usage`, naming that place, if it does not fit. */
+export function sourceConfig(value: unknown, where: string): SourceConfig {
+  const parsed = v.safeParse(sourceSchema, value)
+  if (parsed.success) return parsed.output
+  throw new BackupError("usage", `${where}: ${issueWords(parsed.issues[0])}; nothing was done`)
+}
+
 /** What is wrong where, as people say it. */
-function issueWords(issue: v.InferIssue<typeof configSchema>): string {
+function issueWords(issue: v.InferIssue<typeof configSchema> | v.InferIssue<typeof sourceSchema>): string {
   const where = v.getDotPath(issue) ?? "it"
   const received = escapeControl(issue.received)
   if (issue.type === "regex") return `${received} is no name of a source`

@@ -14,11 +14,11 @@ export class Session extends Machine {
   readonly config: Config
 
   private constructor(io: Io, globals: Globals, config: Config, offline: boolean) {
-    const { archive, home, file } = config
+    const { archive, home, file, identity } = config
     const { media: copies = [] } = globals
     const disks = { copies, missing: askForDisk(() => this, io, globals.salvage === true) }
     super({
-      ...{ archive, home, env: io.env, cwd: io.cwd, now: io.now, random: io.random, signal: io.signal },
+      ...{ archive, home, identity, env: io.env, cwd: io.cwd, now: io.now, random: io.random, signal: io.signal },
       archiveHint: `give --archive URL, set BACKUP_CLOUD_ARCHIVE, or write "archive: URL" into ${file}`,
       ...(offline || copies.length > 0 ? disks : {}),
     })

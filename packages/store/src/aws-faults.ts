@@ -10,6 +10,7 @@ const byCode: Readonly<Record<string, readonly [Fault, string, string?]>> = {
   NotFound: ["not-found", "it is not there"],
   NoSuchVersion: ["not-found", "there is no such version"],
   ParameterNotFound: ["not-found", "there is no such parameter"],
+  ParameterAlreadyExists: ["conflict", "it exists already"],
   PreconditionFailed: ["conflict", "it exists already"],
   ConditionalRequestConflict: ["unavailable", "another create of the name was under way"],
   OperationAborted: ["unavailable", "another change was under way"],

@@ -9,6 +9,7 @@
 // here or, where that has none, from the machine's AWS configuration.
 
 import { fileURLToPath } from "node:url"
+import type { SSMClientConfig } from "@aws-sdk/client-ssm"
 import { BackupError, escapeControl } from "@backup-cloud/format"
 import { awsFault } from "./aws-faults.ts"
 import { directoryStore } from "./directory.ts"
@@ -56,9 +57,10 @@ export function directoryOf(url: string): string | null {
   }
 }
 
-type Access = Pick<S3Options, "endpoint" | "region" | "credentials" | "unconditional">
+export type Access = Pick<S3Options, "endpoint" | "region" | "credentials" | "unconditional">
 
-function accessOf(parsed: URL, env: Environment, url: string): Access {
+/** How AWS, or a server that speaks its protocol, is reached. Throws `usage` for parameters of the URL that mean nothing. */
+export function accessOf(parsed: URL, env: Environment, url: string): Access {
   for (const name of parsed.searchParams.keys()) {
     if (name !== "endpoint" && name !== "region" && name !== "create") throw badUrl(url)
   }
@@ -85,18 +87,23 @@ function credentialsOf(env: Environment): Credentials | null {
   return { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) }
 }
 
+/** For a client of Systems Manager. */
+export function ssmSettings({ region, endpoint, credentials }: Access): SSMClientConfig {
+  const chosen = region ?? (endpoint === undefined ? undefined : "us-east-1")
+  return {
+    ...(chosen === undefined ? {} : { region: chosen }),
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(credentials === undefined ? {} : { credentials: { ...credentials } }),
+  }
+}
+
 async function readParameters(
   base: string,
   access: Access,
   signal: AbortSignal,
 ): Promise<{ bucket: string; path: string }> {
   const { GetParameterCommand, SSMClient } = await import("@aws-sdk/client-ssm")
-  const region = access.region ?? (access.endpoint === undefined ? undefined : "us-east-1")
-  const client = new SSMClient({
-    ...(region === undefined ? {} : { region }),
-    ...(access.endpoint === undefined ? {} : { endpoint: access.endpoint }),
-    ...(access.credentials === undefined ? {} : { credentials: { ...access.credentials } }),
-  })
+  const client = new SSMClient(ssmSettings(access))
   const value = async (name: string): Promise<string> => {
     try {
       const answer = await client.send(new GetParameterCommand({ Name: name, WithDecryption: true }), {

@@ -69,7 +69,7 @@ export function memoryFile(path: string): TrustMemory {
         if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return null
         throw new BackupError("unavailable", `${path}: cannot be read`, { cause })
       }
-      return decode(text, path)
+      return decodeMemory(text, path)
     },
     async write(memory) {
       const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`
@@ -77,7 +77,7 @@ export function memoryFile(path: string): TrustMemory {
         await mkdir(dirname(path), { recursive: true, mode: 0o700 })
         const file = await open(temporary, "wx", 0o600)
         try {
-          await file.writeFile(`${JSON.stringify(memory, null, 2)}\n`)
+          await file.writeFile(encodeMemory(memory))
           await file.sync()
         } finally {
           await file.close()
@@ -93,7 +93,12 @@ export function memoryFile(path: string): TrustMemory {
   }
 }
 
-function decode(text: string, path: string): Memory {
+export function encodeMemory(memory: Memory): string {
+  return `${JSON.stringify(memory, null, 2)}\n`
+}
+
+/** What `encodeMemory` made. Throws `unavailable` for anything else. @param path where it is, for the message */
+export function decodeMemory(text: string, path: string): Memory {
   try {
     return v.parse(memorySchema, JSON.parse(text))
   } catch (cause) {

@@ -6,7 +6,7 @@ import type { Trust } from "@backup-cloud/trust"
 import { backupSource, type SourceEvent } from "backup-cloud/parts/backup"
 import { type Extent, readExtent, readSecrets } from "backup-cloud/parts/secrets"
 import { type Command, Option } from "commander"
-import type { SourceConfig } from "../config.ts"
+import { type SourceConfig, sourceConfig } from "../config.ts"
 import { size } from "../io.ts"
 import { openSource } from "../kinds.ts"
 import { Metrics } from "../metrics.ts"
@@ -77,6 +77,7 @@ async function backupAll(
 }
 
 async function sourcesHere(session: Session, trust: Trust): Promise<string[]> {
+  if (session.identity !== null) return [(await session.identity.source()).name]
   const here: string[] = []
   for (const { name, keys } of trust.policy.sources) {
     // What scripts and programs of their own back up is not for this command to read.
@@ -113,7 +114,7 @@ async function backupOne(
     name,
     async source() {
       session.doing(`${name}: reading the receipts of earlier runs`)
-      return await openSource(session, name, given ?? sessionPlace(session, name))
+      return await openSource(session, name, given ?? (await sessionPlace(session, name)))
     },
     checkpointMinutes: session.config.sources[name]?.checkpoint_minutes,
     proveAll,
@@ -128,9 +129,10 @@ async function backupOne(
   return result
 }
 
-function sessionPlace(session: Session, name: string) {
+async function sessionPlace(session: Session, name: string): Promise<SourceConfig> {
   const place = session.config.sources[name]
   if (place !== undefined) return place
+  if (session.identity !== null) return sourceConfig((await session.identity.source()).place, "the identity")
   throw new BackupError("usage", `${session.config.file} does not say where ${name} is; nothing was backed up`, {
     hint: `write into it: sources: { ${name}: { url: "dir:///path" } }`,
   })

@@ -8,6 +8,7 @@ import { readSecrets, type SourceSecrets, takeNextKey, writeNextKey, writeSecret
 import type { Command } from "commander"
 import { changeConfig, type SourceConfig } from "../config.ts"
 import { readCertificate, writeNamed } from "../files.ts"
+import { makeIdentity } from "../identity.ts"
 import { checkedPlace } from "../kinds.ts"
 import { addPlaceOptions, configOf } from "../place-options.ts"
 import type { Register } from "../program.ts"
@@ -40,6 +41,7 @@ export function addSourceCommands(root: Command, register: Register): void {
       },
     )
       .option("--out <file>", "where to put the certificate for the administrator")
+      .option("--identity <url>", "keep the keys as parameters below ssm:/path, for what has no home of its own")
       .option(
         "--again",
         "only a new signing key; the one there is goes on until the administrator has enrolled the new one",
@@ -111,6 +113,13 @@ async function keygen(
     url === undefined ? null : configOf(await checkedPlace(url, session.io.env), url, options, session.io.cwd)
   if (typeof options["out"] === "string") await expectAbsent(options["out"])
   const keys = await makeKeys(session, name)
+  const identity = options["identity"]
+  if (typeof identity === "string") {
+    await makeIdentity(session, identity, { again, name, config, keys })
+    const next = again ? `rekey ${name}` : `add ${name} ${url ?? "URL"}`
+    await giveOut(session, name, keys.certificate, options["out"], next)
+    return
+  }
   if (again) await keepNextKey(session, name, keys)
   else await writeSecrets(session, name, keys)
   if (config !== null) await configure(session, name, config)
