@@ -18,16 +18,18 @@ interface Filled {
 /**
  * The pieces of `streams`, in order, as of files. Throws what a stream throws, but for `EntryError`.
  * @param onOpened told what is known of a stream once it is open, before its last piece
+ * @param stop ends it with what has been read by then: there is no last piece
  */
 export async function* feed(
   pool: Pool,
   streams: readonly StreamContent[],
   onOpened: (file: number, attributes: ReadonlyMap<string, string>) => void,
+  stop: AbortSignal,
   signal: AbortSignal,
 ): AsyncGenerator<ReadPiece, void, undefined> {
   const cutting = pool.cutting()
   try {
-    yield* inOrder(fill(pool, streams, onOpened, signal), CUTTING, signal, ({ slot, parts, last }) =>
+    yield* inOrder(fill(pool, streams, onOpened, stop, signal), CUTTING, signal, ({ slot, parts, last }) =>
       cutting.cut(slot, parts, last),
     )
   } finally {
@@ -39,6 +41,7 @@ async function* fill(
   pool: Pool,
   streams: readonly StreamContent[],
   onOpened: (file: number, attributes: ReadonlyMap<string, string>) => void,
+  stop: AbortSignal,
   outer: AbortSignal,
 ): AsyncGenerator<Filled, void, undefined> {
   let slot = await pool.take()
@@ -47,37 +50,46 @@ async function* fill(
   const open = async (stream: StreamContent, signal: AbortSignal): Promise<OpenedContent | EntryError> =>
     await stream.open(signal).catch(entryError)
   let file = -1
-  for await (const opened of inOrder(streams, STREAMS_AHEAD, outer, open)) {
-    file++
-    let length = 0
-    let failed = opened instanceof EntryError ? opened : null
-    if (!(opened instanceof EntryError)) {
-      onOpened(file, opened.attributes)
-      const bytes = opened.bytes[Symbol.asyncIterator]()
-      try {
-        for (;;) {
-          const next = await bytes.next().catch(entryError)
-          if (next instanceof EntryError) failed = next
-          if (next instanceof EntryError || next.done === true) break
-          for (let at = 0; at < next.value.length; ) {
-            const count = Math.min(SLOT - used, next.value.length - at)
-            slot.bytes.set(next.value.subarray(at, at + count), used)
-            at += count
-            used += count
-            length += count
-            if (used < SLOT) continue
-            yield { slot, parts: [...parts, { file, length, then: "more" }], last: false }
-            slot = await pool.take()
-            used = STREAM_START
-            parts = []
-            length = 0
+  let length = 0
+  try {
+    for await (const opened of inOrder(streams, STREAMS_AHEAD, AbortSignal.any([outer, stop]), open)) {
+      file++
+      length = 0
+      let failed = opened instanceof EntryError ? opened : null
+      if (!(opened instanceof EntryError)) {
+        onOpened(file, opened.attributes)
+        const bytes = opened.bytes[Symbol.asyncIterator]()
+        try {
+          for (;;) {
+            const next = await bytes.next().catch(entryError)
+            if (next instanceof EntryError) failed = next
+            if (next instanceof EntryError || next.done === true) break
+            for (let at = 0; at < next.value.length; ) {
+              const count = Math.min(SLOT - used, next.value.length - at)
+              slot.bytes.set(next.value.subarray(at, at + count), used)
+              at += count
+              used += count
+              length += count
+              if (used < SLOT) continue
+              yield { slot, parts: [...parts, { file, length, then: "more" }], last: false }
+              slot = await pool.take()
+              used = STREAM_START
+              parts = []
+              length = 0
+            }
           }
+        } finally {
+          await bytes.return?.()
         }
-      } finally {
-        await bytes.return?.()
       }
+      parts.push({ file, length, then: failed === null ? "end" : { error: failed.word } })
+      length = 0
     }
-    parts.push({ file, length, then: failed === null ? "end" : { error: failed.word } })
+  } catch (error) {
+    if (!stop.aborted) throw error
+    if (length > 0) parts.push({ file, length, then: "more" })
+    yield { slot, parts, last: false }
+    return
   }
   yield { slot, parts, last: true }
 }

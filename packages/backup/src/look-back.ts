@@ -113,11 +113,13 @@ async function loadIndexed(deps: StateDeps, run: string, number: number): Promis
     bytes.set(chunk.run, (bytes.get(chunk.run) ?? 0) + chunk.length)
   }
   state.root.catalogue.chunks.forEach(count)
+  const enter = (chunk: ChunkRef): void => {
+    count(chunk)
+    if (chunk.length >= LEAST_INDEXED) index.set(chunk.id, chunk)
+  }
+  state.unfinished.forEach(enter)
   try {
-    for await (const chunk of readChunkLines(state.catalogue())) {
-      count(chunk)
-      if (chunk.length >= LEAST_INDEXED) index.set(chunk.id, chunk)
-    }
+    for await (const chunk of readChunkLines(state.catalogue())) enter(chunk)
   } catch (error) {
     return flawOf(error)
   }

@@ -44,6 +44,11 @@ export interface Placed {
   readonly job: Job
   /** By position in the job's list of files or streams. */
   readonly files: readonly ReadFile[]
+  /**
+   * `null`, but where the reading was stopped: then this is the last, its job is as much of one as was read to its end, and these
+   * are the chunks of what was not. They lie in volumes too.
+   */
+  readonly unfinished: readonly ChunkRef[] | null
 }
 
 const NONE: ReadonlyMap<string, string> = new Map()
@@ -56,13 +61,25 @@ export interface ReadDeps {
   readonly run: string
   /** Told of bytes of content that came to be placed, before the job that they are part of is. */
   readonly onPlaced: (bytes: number) => void
+  /**
+   * Ends the reading, amidst a file too: that may take hours, and whoever stops a run does not wait that long. The jobs may
+   * throw what they like then.
+   */
+  readonly stop: AbortSignal
   readonly signal: AbortSignal
+}
+
+interface FileSoFar {
+  end: FileEnd | null
+  chunks: ChunkRef[]
 }
 
 /** Reads the files of all jobs and puts what is new into volumes. */
 export async function* place(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGenerator<Placed, void, undefined> {
-  let files: { end: FileEnd | null; chunks: ChunkRef[] }[] = []
+  let files: FileSoFar[] = []
+  let begun: Pick<Started, "job" | "found"> | null = null
   for await (const { job, found, piece, fresh, frames, digests } of packed(deps, jobs)) {
+    begun = { job, found }
     const volumes: number[] = []
     for (const frame of frames) {
       const volume = await deps.bundles.add(frame)
@@ -74,12 +91,34 @@ export async function* place(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGen
       deps.onPlaced(piece.lengths.reduce((sum, length) => sum + length, 0))
     }
     if (piece !== null && !piece.last) continue
-    const done = files.flatMap(({ end, chunks }, i) =>
-      end === null ? [] : [{ end, chunks: end.sha256 === null ? [] : chunks, attributes: found.get(i) ?? NONE }],
-    )
+    const done = finished(files, found)
     if (done.length !== job.files.length + job.streams.length) throw new TypeError("a worker left a file out")
-    yield { job, files: done }
     files = []
+    begun = null
+    yield { job, files: done, unfinished: null }
+  }
+  if (deps.stop.aborted) yield soFar(begun, files)
+}
+
+/** Of files in order, those that were read to their end, up to the first that was not. */
+function finished(files: readonly FileSoFar[], found: Found): ReadFile[] {
+  const done: ReadFile[] = []
+  for (const [i, { end, chunks }] of files.entries()) {
+    if (end === null) break
+    done.push({ end, chunks: end.sha256 === null ? [] : chunks, attributes: found.get(i) ?? NONE })
+  }
+  return done
+}
+
+/** What there is of the job that was being read. */
+function soFar(begun: Pick<Started, "job" | "found"> | null, files: readonly FileSoFar[]): Placed {
+  const items = begun?.job.items ?? []
+  const done = begun === null ? [] : finished(files, begun.found)
+  const end = items.findIndex(({ file }) => file >= done.length)
+  return {
+    job: { items: end < 0 ? items : items.slice(0, end), files: [], streams: [] },
+    files: done,
+    unfinished: files.slice(done.length).flatMap(({ chunks }) => chunks),
   }
 }
 
@@ -89,7 +128,7 @@ function assign(
   piece: ReadPiece,
   { fresh, digests }: Pick<Packed, "fresh" | "digests">,
   volumes: readonly number[],
-  files: { end: FileEnd | null; chunks: ChunkRef[] }[],
+  files: FileSoFar[],
 ): void {
   for (const [position, at] of fresh.entries()) {
     const place = { run: deps.run, volume: volumes[position] ?? 0 }
@@ -122,22 +161,38 @@ async function* packed(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGenerator
 }
 
 async function* pieces(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGenerator<Read, void, undefined> {
-  for await (const started of inOrder(jobs, JOBS_AHEAD, deps.signal, (job) => start(deps, job))) {
-    const { job, found } = started
-    if (started.pieces === null) {
-      yield { job, found, piece: null, fresh: [] }
-      continue
+  const { stop } = deps
+  try {
+    for await (const started of inOrder(jobs, JOBS_AHEAD, deps.signal, (job) => start(deps, job))) {
+      const { job, found } = started
+      if (started.pieces === null) yield { job, found, piece: null, fresh: [] }
+      else
+        for await (const piece of whileWanted(started.pieces, stop))
+          yield { job, found, piece, fresh: markFresh(deps, piece) }
+      if (stop.aborted) return
     }
-    for await (const piece of started.pieces) yield { job, found, piece, fresh: markFresh(deps, piece) }
+  } catch (error) {
+    if (!stop.aborted) throw error
+  }
+}
+
+async function* whileWanted<T>(input: AsyncIterable<T>, stop: AbortSignal): AsyncGenerator<T, void, undefined> {
+  for await (const each of input) {
+    yield each
+    if (stop.aborted) return
   }
 }
 
 /** Files are read at once; streams, which cost more than a worker's time, when it is their turn. */
-async function start({ pool, signal }: ReadDeps, job: Job): Promise<Started> {
+async function start({ pool, stop, signal }: ReadDeps, job: Job): Promise<Started> {
   const found: Found = new Map()
   if (job.files.length > 0) return { job, found, pieces: pool.scan(job.files) }
   if (job.streams.length === 0) return { job, found, pieces: null }
-  return { job, found, pieces: feed(pool, job.streams, (file, attributes) => found.set(file, attributes), signal) }
+  return {
+    job,
+    found,
+    pieces: feed(pool, job.streams, (file, attributes) => found.set(file, attributes), stop, signal),
+  }
 }
 
 /** Decides which chunks are new, in order, and enters them as being packed, so that none is packed twice. */

@@ -8,6 +8,7 @@ import { createSecretKey } from "node:crypto"
 import {
   BackupError,
   type CatalogueEntry,
+  type ChunkRef,
   checkValue,
   chunkKey,
   cutTable,
@@ -43,6 +44,7 @@ import { type Placed, place, type ReadFile } from "./read.ts"
 import { checkHorizon, MOST_RUNS } from "./reuse.ts"
 import { Room } from "./room.ts"
 import { openSealing, type SealJob, sealWhole } from "./sealing.ts"
+import { encodeUnfinished } from "./unfinished.ts"
 import { Used } from "./used.ts"
 
 export class Run {
@@ -71,7 +73,9 @@ export class Run {
   #lastCommit: number
   /** Whether anything was read since the last commit. */
   #isFresh = false
-  /** Whether anything was read at all. */
+  /** Chunks that lie in volumes, of files that were not read to their end. */
+  #unfinished: readonly ChunkRef[] = []
+  /** Whether anything was read to its end. */
   #hasRead = false
   #before: BackupResult["before"] = null
   #full = false
@@ -142,15 +146,15 @@ export class Run {
     const listings = states.map((state) => new Listing(readCatalogue(state.catalogue())))
     const usable = (entry: CatalogueEntry): boolean =>
       entry.chunks.every((chunk) => reuse.allows(chunk.id, chunk, names.volume))
-    const { source } = this.#o
-    const jobs = classify(source.entries(signal), listings, usable, source.identity)
+    const { source, stop } = this.#o
+    // What is read over a network may not come for long.
+    const reading = AbortSignal.any([signal, stop])
+    const jobs = classify(source.entries(reading), listings, usable, source.identity)
     const onPlaced = (bytes: number): void => {
-      // A file may take hours, and whoever stops a run does not wait that long: it is left out.
-      if (this.#o.stop.aborted) throw new Stopped()
       this.#placed += bytes
       this.#tell()
     }
-    const deps = { pool: this.#o.pool, known, bundles: this.#volumes, run: this.#id, onPlaced, signal }
+    const deps = { pool: this.#o.pool, known, bundles: this.#volumes, run: this.#id, onPlaced, stop, signal }
     const room = new Room(this.#limits.volumes, () => this.#volumes.count)
     const outcome = await this.#keep(place(deps, room.within(jobs)), room, catalogue)
     for (const listing of listings) await listing.close()
@@ -161,18 +165,21 @@ export class Run {
 
   /** Writes the catalogue as content comes to lie in volumes; how the run ends. */
   async #keep(placed: AsyncIterable<Placed>, room: Room, catalogue: CatalogueWriter): Promise<Outcome> {
-    const { signal, stop, now, checkpointEvery, onEvent } = this.#o
+    const { signal, now, checkpointEvery, onEvent } = this.#o
     try {
-      for await (const { job, files } of placed) {
+      for await (const { job, files, unfinished } of placed) {
         signal.throwIfAborted()
         let text = ""
         for (const item of job.items) text += this.#line(item, item.file < 0 ? null : (files[item.file] ?? null))
         await catalogue.write(text)
+        this.#hasRead ||= files.length > 0
+        if (unfinished !== null) {
+          this.#unfinished = unfinished
+          return "checkpoint"
+        }
         room.placed(job)
         this.#placed = 0
         this.#tell()
-        this.#hasRead ||= files.length > 0
-        if (stop.aborted) return "checkpoint"
         // What was only kept is in the listing of the run before; a checkpoint of it would spare nobody anything.
         this.#isFresh ||= files.length > 0
         // A clock that was set back by more than that makes one due as well.
@@ -182,7 +189,6 @@ export class Run {
         await this.#commit("checkpoint", catalogue)
       }
     } catch (error) {
-      if (error instanceof Stopped) return "checkpoint"
       if (!isFault(error, "incomplete")) throw error
       this.#errors.set("broke-off", 1)
       onEvent({ event: "broke-off", why: error.message })
@@ -297,6 +303,8 @@ export class Run {
     )
     this.#committed = { ...(await commit(this.#o, receipt, this.#objects, this.#committed)), outcome }
     this.#objects = []
+    if (this.#unfinished.length > 0)
+      await sealWhole(this.#o, this.#stateJob(names.unfinished), encodeUnfinished(this.#unfinished))
     await sealWhole(this.#o, this.#stateJob(names.root(number)), root)
     this.#lastCommit = now().getTime()
     this.#isFresh = false
@@ -364,6 +372,3 @@ function tooLarge(volumes: number): BackupError {
 function roundUp(total: number): number {
   return total === 0 ? 0 : 2 ** Math.ceil(Math.log2(total))
 }
-
-/** The run was told to stop amidst a job. */
-class Stopped extends Error {}

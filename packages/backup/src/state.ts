@@ -14,6 +14,7 @@ import {
 } from "@backup-cloud/format"
 import type { PassphraseOpener } from "@backup-cloud/openpgp"
 import type { ArchiveReader } from "@backup-cloud/store"
+import { decodeUnfinished } from "./unfinished.ts"
 
 /** Catalogue volumes kept open at once, of at most 32 MiB each: changed chunks lie between unchanged ones. */
 const OPEN_VOLUMES = 3
@@ -29,6 +30,8 @@ export interface StateDeps {
 
 export interface State {
   readonly root: Root
+  /** Of a checkpoint: chunks of what the run had begun to read and not read to its end. */
+  readonly unfinished: readonly ChunkRef[]
   /** The catalogue's text; throws `tampered` at the end if it is not what the root says. */
   catalogue(): AsyncGenerator<Uint8Array, void, undefined>
 }
@@ -50,10 +53,19 @@ export async function loadState(deps: StateDeps, run: string, number: number): P
     const root = decodeRoot(await openState(deps, run, base), object)
     if (root.run !== run || root.source !== deps.source || root.number !== number)
       return { why: "damaged", message: `${object} is of another run` }
-    return { root, catalogue: () => readState(deps, root) }
+    const isCheckpoint = root.outcome === "checkpoint"
+    const unfinished = isCheckpoint ? await loadUnfinished(deps, run) : []
+    return { root, unfinished, catalogue: () => readState(deps, root) }
   } catch (error) {
     return flawOf(error)
   }
+}
+
+/** Without it the run builds on the state all the same, and stores more. */
+async function loadUnfinished(deps: StateDeps, run: string): Promise<readonly ChunkRef[]> {
+  const object = names.stateDirectory(deps.source, run) + names.unfinished
+  if ((await deps.reader.stat(object, deps.signal)) === null) return []
+  return decodeUnfinished(await openState(deps, run, names.unfinished))
 }
 
 /** The flaw that an error stands for. Throws the error if it says that the store can't be reached, or anything else. */

@@ -45,6 +45,8 @@ export const names = {
   /** @param id of the form of a run id, made when the statement was */
   medium: (id: string) => `media/${id}.json`,
   runDirectory: (source: string, run: string) => `backup/${source}/${run}/`,
+  /** Of a state. */
+  unfinished: "unfinished.gpg",
   stateDirectory: (source: string, run: string) => `state/${source}/${run}/`,
 } as const
 

@@ -10,7 +10,12 @@ const placeSchema = v.strictObject({
   url: v.string(),
   versions: v.optional(v.boolean()),
   tags: v.optional(v.boolean()),
-  shard: v.optional(v.record(v.string(), v.union([v.string(), v.number()]))),
+  shard: v.optional(
+    v.union([
+      v.strictObject({ index: v.number(), count: v.number() }),
+      v.strictObject({ from: v.exactOptional(v.string()), to: v.exactOptional(v.string()) }),
+    ]),
+  ),
   covers: v.optional(v.array(v.string())),
   checkpoint_minutes: v.optional(v.number()),
 })
