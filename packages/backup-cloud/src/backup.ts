@@ -2,7 +2,7 @@
 // run itself, and what this machine remembers of it.
 
 import { access, constants } from "node:fs/promises"
-import { type BackupEvent, type BackupResult, backup as run } from "@backup-cloud/backup"
+import { type BackupEvent, type BackupResult, backup as run, startWorkers } from "@backup-cloud/backup"
 import { BackupError, escapeControl, isFault, type PolicySource, type Source } from "@backup-cloud/format"
 import type { Signer } from "@backup-cloud/openpgp"
 import { checkExpiries, rememberRuns, type Trust, verifiersOf } from "@backup-cloud/trust"
@@ -49,6 +49,8 @@ export async function backupSource(machine: Machine, trust: Trust, job: BackupJo
   await using held = new AsyncDisposableStack()
   // Another machine with the same identity would not see it; two runs at once are joined by the next.
   if (machine.identity === null) held.use(await lockSource(machine, name, now()))
+  // First of all: they load their programs while the archive is looked at.
+  const pool = held.use(startWorkers(job.workers ?? WORKERS, secrets.secret))
   const store = await machine.store()
   const present = policy.holders.filter((holder) => holder.status === "present")
   const holders = [...present, ...verifiersOf(policy, name)].map(
@@ -73,7 +75,7 @@ export async function backupSource(machine: Machine, trust: Trust, job: BackupJo
     sealer: doors.sealer,
     opener: doors.opener,
     proveAll: job.proveAll ?? false,
-    workers: job.workers ?? WORKERS,
+    pool,
     checkpointEvery: (job.checkpointMinutes ?? CHECKPOINT_MINUTES) * 60_000,
     onEvent: job.onEvent,
     stop: job.stop,

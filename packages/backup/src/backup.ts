@@ -1,8 +1,7 @@
 // A backup: one run, or several where one can't hold all.
 
-import { BackupError, chunkKey, cutTable } from "@backup-cloud/format"
+import { BackupError } from "@backup-cloud/format"
 import type { BackupOptions, BackupResult } from "./options.ts"
-import { Pool } from "./pool.ts"
 import { Run } from "./run.ts"
 
 /**
@@ -21,14 +20,10 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
       hint: "enrol one: backup-cloud holder add FILE",
     })
   }
-  await using pool = new Pool(options.workers, {
-    chunkKey: chunkKey(options.secret),
-    cutTable: cutTable(options.secret),
-  })
   let stored = 0
   let advanced = false
   for (let before: Run | null = null; ; ) {
-    const run = new Run({ ...options, pool }, await options.earlier())
+    const run = new Run(options, await options.earlier())
     const result = await run.make()
     stored += result.stored
     advanced ||= result.advanced

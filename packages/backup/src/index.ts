@@ -2,3 +2,4 @@
 
 export { backup } from "./backup.ts"
 export type { BackupEvent, BackupOptions, BackupResult } from "./options.ts"
+export { startWorkers } from "./pool.ts"

@@ -4,6 +4,7 @@ import type { Handed, Outcome, Policy, PolicySource, Source } from "@backup-clou
 import type { Certificate, PassphraseOpener, Sealer, Signer } from "@backup-cloud/openpgp"
 import type { ArchiveReader, ArchiveWriter } from "@backup-cloud/store"
 import type { SourceRuns } from "@backup-cloud/trust"
+import type { Pool } from "./pool.ts"
 import type { Flaw } from "./state.ts"
 
 export type BackupEvent =
@@ -36,8 +37,8 @@ export interface BackupOptions {
   readonly handed?: readonly Handed[]
   /** Open every volume again before it is stored, not only the first. */
   readonly proveAll: boolean
-  /** Worker threads. */
-  readonly workers: number
+  /** Started with the same secret (`startWorkers`); closed by whoever started it. */
+  readonly pool: Pool
   /** Milliseconds between checkpoints. */
   readonly checkpointEvery: number
   /** What one run may hold; what the format allows unless given. */

@@ -2,6 +2,7 @@
 
 import type { FileHandle } from "node:fs/promises"
 import { Worker } from "node:worker_threads"
+import { chunkKey, cutTable } from "@backup-cloud/format"
 import type { SealedTo } from "@backup-cloud/openpgp"
 import type { Bundled } from "./bundles.ts"
 import {
@@ -53,6 +54,11 @@ export interface Cutting {
   end(): void
 }
 
+/** Worker threads for the backup of a source; it takes them a while to be ready. @param secret of the source */
+export function startWorkers(count: number, secret: Uint8Array): Pool {
+  return new Pool(count, { chunkKey: chunkKey(secret), cutTable: cutTable(secret) })
+}
+
 /** A fixed number of worker threads. Whoever opens it closes it. */
 export class Pool implements AsyncDisposable {
   readonly #workers: Worker[] = []
@@ -63,6 +69,8 @@ export class Pool implements AsyncDisposable {
   /** Those that want a slot, first come, first served; `false` if it is not wanted any more. */
   readonly #wanting: ((slot: number) => boolean)[] = []
   readonly #memory: readonly SharedArrayBuffer[]
+  /** Of a worker, which answers nothing any more. */
+  #failure: { readonly error: unknown } | null = null
 
   constructor(size: number, naming: Omit<WorkerSetup, "slots">) {
     this.#memory = Array.from({ length: SLOTS }, () => new SharedArrayBuffer(SLOT))
@@ -75,6 +83,7 @@ export class Pool implements AsyncDisposable {
       })
       worker.on("message", (message: FromWorker) => this.#jobs.get(message.job)?.receive(message))
       worker.on("error", (error) => {
+        this.#failure ??= { error }
         for (const job of [...this.#jobs.values()]) job.fail(error)
       })
       this.#workers.push(worker)
@@ -275,7 +284,9 @@ export class Pool implements AsyncDisposable {
   }
 
   #post(worker: number, message: ToWorker): void {
-    this.#workers[worker]?.postMessage(message)
+    const failure = this.#failure
+    if (failure === null) this.#workers[worker]?.postMessage(message)
+    else queueMicrotask(() => this.#jobs.get(message.job)?.fail(failure.error))
   }
 
   #want(give: (slot: number) => boolean): void {

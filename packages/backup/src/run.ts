@@ -39,7 +39,6 @@ import { type Committed, commit } from "./commit.ts"
 import { toEntry } from "./entry.ts"
 import { lookBack } from "./look-back.ts"
 import type { BackupOptions, BackupResult, Limits } from "./options.ts"
-import type { Pool } from "./pool.ts"
 import { type Placed, place, type ReadFile } from "./read.ts"
 import { checkHorizon, MOST_RUNS } from "./reuse.ts"
 import { Room } from "./room.ts"
@@ -48,7 +47,7 @@ import { encodeUnfinished } from "./unfinished.ts"
 import { Used } from "./used.ts"
 
 export class Run {
-  readonly #o: BackupOptions & { readonly pool: Pool }
+  readonly #o: BackupOptions
   readonly #earlier: SourceRuns
   readonly #limits: Limits
   readonly #id: string
@@ -81,7 +80,7 @@ export class Run {
   #full = false
   #reached = ""
 
-  constructor(options: BackupOptions & { readonly pool: Pool }, earlier: SourceRuns) {
+  constructor(options: BackupOptions, earlier: SourceRuns) {
     this.#o = { ...options, signal: AbortSignal.any([options.signal, this.#end.signal]) }
     this.#earlier = earlier
     this.#limits = options.limits ?? { volumes: MAX_VOLUMES, commits: MAX_NUMBERS }

@@ -18,7 +18,7 @@ import {
 import { catalogueEntries, Erasing, fileContent, openRoot, type RunReader, usedRuns } from "../../restore/src/index.ts"
 import { get } from "../../store/test/helpers.ts"
 import { collect, digest, makeArchive, RECOVER_TEXT, signal, type TestArchive } from "../../trust/test/archive.ts"
-import { type BackupOptions, type BackupResult, backup } from "../src/index.ts"
+import { type BackupOptions, type BackupResult, backup, startWorkers } from "../src/index.ts"
 
 export const SOURCE = "docs"
 
@@ -83,6 +83,7 @@ export async function makeMachine(source: Source): Promise<Machine> {
       const signer = archive.sources.get(SOURCE)?.signer
       const [entry] = trust.policy.sources
       if (signer === undefined || entry === undefined) throw new Error("the source has no key")
+      await using pool = startWorkers(1, secret)
       return await backup({
         source,
         entry,
@@ -96,7 +97,7 @@ export async function makeMachine(source: Source): Promise<Machine> {
         opener: jsPassphraseOpener(),
         signer,
         proveAll: false,
-        workers: 1,
+        pool,
         checkpointEvery: 3_600_000,
         now: () => clock.now,
         random,

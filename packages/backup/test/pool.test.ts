@@ -4,6 +4,7 @@ import { mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, test } from "node:test"
+import { setTimeout } from "node:timers/promises"
 import { cutTable } from "@backup-cloud/format"
 import { jsSealer } from "@backup-cloud/openpgp/seal"
 import { LongHashes } from "../src/long-hashes.ts"
@@ -31,6 +32,14 @@ test("a sealed object is looked over and hashed by a worker", async () => {
     length: bytes.length,
     sha256: createHash("sha256").update(bytes).digest("hex"),
   })
+})
+
+test("what is asked of a worker that has failed already is told so", async () => {
+  await using broken = new Pool(1, { chunkKey: new Uint8Array(0), cutTable: null as never })
+  await using file = await open(join(folder, "whole"))
+  await assert.rejects(broken.digest(file, { keyIds: [], passphrase: true }), TypeError)
+  const late = broken.digest(file, { keyIds: [], passphrase: true }).catch((error: unknown) => error)
+  assert.ok((await Promise.race([late, setTimeout(5_000, "hangs")])) instanceof TypeError)
 })
 
 for (const size of [1, 2, 3])

@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process"
 import { createHash, randomBytes } from "node:crypto"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { type BackupResult, backup } from "@backup-cloud/backup"
+import { type BackupResult, backup, startWorkers } from "@backup-cloud/backup"
 import {
   compressFrame,
   derivedPassphrase,
@@ -51,6 +51,7 @@ export async function backupInSteps(world: World, data: string, key = signingKey
   const { trust, reader, holders } = await trustOf(world)
   const [entry] = trust.policy.sources
   if (entry === undefined) throw new Error("the policy has no source")
+  await using pool = startWorkers(1, sourceSecret(world))
   return await backup({
     source: dirSource({ root: data }),
     entry,
@@ -64,7 +65,7 @@ export async function backupInSteps(world: World, data: string, key = signingKey
     opener: jsPassphraseOpener(),
     signer: await jsSigner(key),
     proveAll: false,
-    workers: 1,
+    pool,
     checkpointEvery: 0,
     now: () => new Date(),
     random: (bytes) => new Uint8Array(randomBytes(bytes)),
