@@ -91,6 +91,11 @@ export async function* classify(
     return job
   }
   for await (const batch of batches) {
+    // What was listed is read now: a job is as soon as there is another.
+    if (batch.length === 0) {
+      if (items.length > 0) yield take()
+      yield take()
+    }
     for (const entry of batch) {
       const kept = entry.type === "f" && listings.length > 0 ? await findKept(entry, listings, usable, identity) : null
       const content = kept === null ? entry.content : null

@@ -80,7 +80,7 @@ export interface Source {
   /**
    * Every entry, sorted by path with `/` taken as byte 0, the top (`.`) first, a directory before what it holds. What
    * cannot be looked at is yielded with attribute `error`, never left out. Entries come in batches; at most
-   * a few thousand in each.
+   * a few thousand in each. After an empty batch what was listed is read before more is asked for, so a source may wait for that.
    */
   entries(signal: AbortSignal): AsyncIterable<readonly SourceEntry[]>
 }

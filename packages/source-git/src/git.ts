@@ -3,8 +3,7 @@
 // process holds one, and they are struck out of what git says.
 
 import { spawn } from "node:child_process"
-import { BackupError, escapeControl } from "@backup-cloud/format"
-import { type PrivateFolder, privateFolder } from "./private.ts"
+import { BackupError, escapeControl, type PrivateFolder, privateFolder } from "@backup-cloud/format"
 import { type Remote, writeConfig } from "./remote.ts"
 
 /** As `process.kill`: signals the process group `-pid`, and throws if it is not there. */
@@ -60,7 +59,7 @@ export class Git implements AsyncDisposable {
   }
 
   static async open(remote: Remote, options: GitOptions): Promise<Git> {
-    const home = await privateFolder()
+    const home = await privateFolder("backup-cloud-git-", "git's configuration and credentials are kept")
     try {
       await writeConfig(home.path, remote)
       return new Git(remote, options, home)

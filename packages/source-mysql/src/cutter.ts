@@ -12,6 +12,14 @@ import { noRows, RowHash, type TableStats } from "./row-hash.ts"
 /** What came next: bytes of the present part, or the schema (byte string) whose part begins. */
 export type Cut = Uint8Array | { readonly schema: string }
 
+/**
+ * Whether a part ends after a row. Asked of each row.
+ * @param fresh whether another INSERT begins there by itself
+ * @param mark 32 bits that follow from the bytes of the row
+ * @param bytes of rows that the part has
+ */
+export type EndsPart = (fresh: boolean, mark: number, bytes: number) => boolean
+
 export interface Position {
   readonly file: string
   readonly offset: number
@@ -36,6 +44,8 @@ export class Cutter {
   completed = false
   /** Statements that every part begins with. */
   header = ""
+  /** INSERTs that have been read. */
+  inserts = 0
 
   #cuts: Cut[] = []
   /** Bytes of the present part that are no cut yet. */
@@ -59,6 +69,18 @@ export class Cutter {
   #rowBytes = 0
   #statementBytes = 0
   #rows: RowHash | null = null
+  readonly #endsPart: EndsPart | null
+  #partBytes = 0
+
+  /** @param endsPart where the rows of a schema, which are all of one table then, are cut further */
+  constructor(endsPart: EndsPart | null = null) {
+    this.#endsPart = endsPart
+  }
+
+  /** Whether what was pushed ended with a whole statement. */
+  get isAtRest(): boolean {
+    return !this.#inRows && this.#length === 0
+  }
 
   /** Takes the next bytes, whose memory must stay as it is, and gives what came of them. */
   push(piece: Buffer): readonly Cut[] {
@@ -137,11 +159,12 @@ export class Cutter {
 
   #beginRows(): void {
     const prefix = `${this.#takeLine().trimEnd()}\n`
+    this.inserts++
     this.#inRows = true
     this.#depth = 0
     if (prefix !== this.#prefix) {
       this.#closeInsert()
-      this.#rows = new RowHash(this.#statsOf(name(INSERT.exec(prefix)?.[1] ?? "")))
+      this.#rows ??= new RowHash(this.#statsOf(name(INSERT.exec(prefix)?.[1] ?? "")))
     }
     this.#prefix = prefix
   }
@@ -204,6 +227,16 @@ export class Cutter {
     // The upper bits: the lower ones of such a hash hardly mix.
     const draw = (mark >>> 16) % AVERAGE
     this.#fresh = draw < this.#rowBytes || this.#statementBytes > MOST
+    this.#partBytes += this.#rowBytes
+    if (this.#endsPart?.(this.#fresh, mark, this.#partBytes) === true) this.#endPart()
+  }
+
+  #endPart(): void {
+    this.#emit(";\n")
+    this.#open = ""
+    this.#flush()
+    this.#cuts.push({ schema: this.#schema ?? "" })
+    this.#partBytes = 0
   }
 
   #closeInsert(): void {
@@ -212,7 +245,7 @@ export class Cutter {
     this.#prefix = ""
     this.#fresh = false
     this.#rows?.digest()
-    this.#rows = null
+    if (this.#endsPart === null) this.#rows = null
   }
 
   #endLine(): void {

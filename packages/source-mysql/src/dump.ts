@@ -37,11 +37,14 @@ export class TablesDump {
   #started: Started | null = null
   #queue: Cut[] = []
   #read = 0
+  readonly #more: readonly string[]
 
-  constructor(tool: FoundTool, access: MysqlAccess, facts: ServerFacts) {
+  /** @param more options of the dump program */
+  constructor(tool: FoundTool, access: MysqlAccess, facts: ServerFacts, more: readonly string[] = []) {
     this.#tool = tool
     this.#access = access
     this.#facts = facts
+    this.#more = more
   }
 
   /** What was seen, once the last part has been read. */
@@ -120,6 +123,7 @@ export class TablesDump {
       "--no-autocommit",
       "--skip-triggers",
       ...(this.#facts.hasPosition ? [position] : []),
+      ...this.#more,
       "--databases",
       "--",
       ...this.#facts.schemas,

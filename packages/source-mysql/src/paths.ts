@@ -1,6 +1,7 @@
 // Where what a server holds lies in a backup: files of SQL whose names sort as they must be loaded.
 //
 //   1-tables/<schema>.sql   the schema, tables with their rows, sequences
+//   1b-rows/<number>-<schema>.<table>.sql   rows, in the order in which they were dumped, where mydumper dumps them
 //   2-code/<schema>.sql     triggers, events, routines
 //   3-views/<schema>.sql    views, which may call routines
 //   4-users.sql             users, roles and grants, which may be of any of these
@@ -13,6 +14,23 @@ export type Part = keyof typeof FOLDERS
 export const USERS = "4-users.sql"
 export const FACTS = "server.json"
 
+/** Folder of the rows that mydumper dumped. */
+export const ROWS_FOLDER = "1b-rows"
+/** Digits of a number there: names sort as numbers. */
+const DIGITS = 8
+/** Names of schemas and tables that mydumper dumps. */
+export const PLAIN = /^[\w$-]+$/
+const ROWS = /^1b-rows\/\d{8}-([\w$-]+)\.([\w$-]+)\.sql$/
+
+export const rowsPath = (number: number, schema: string, table: string): string =>
+  `${ROWS_FOLDER}/${String(number).padStart(DIGITS, "0")}-${schema}.${table}.sql`
+
+export type ServerPart =
+  | { readonly part: Part; readonly schema: string }
+  | { readonly part: "rows"; readonly schema: string; readonly table: string }
+  | "users"
+  | "facts"
+
 /** Byte string. What a name of a file cannot have is `%` and two hex digits. */
 export function schemaPath(part: Part, schema: string): string {
   const escaped = schema.replace(/[/%]/g, (one) => (one === "/" ? "%2F" : "%25"))
@@ -20,9 +38,11 @@ export function schemaPath(part: Part, schema: string): string {
 }
 
 /** What the path (a byte string) holds; `null` if it is none of a server's. */
-export function partOf(path: string): { readonly part: Part; readonly schema: string } | "users" | "facts" | null {
+export function partOf(path: string): ServerPart | null {
   if (path === USERS) return "users"
   if (path === FACTS) return "facts"
+  const [, ofSchema, table] = ROWS.exec(path) ?? []
+  if (ofSchema !== undefined && table !== undefined) return { part: "rows", schema: ofSchema, table }
   for (const part of Object.keys(FOLDERS) as Part[]) {
     const folder = `${FOLDERS[part]}/`
     if (!path.startsWith(folder) || !path.endsWith(".sql")) continue

@@ -36,9 +36,10 @@ export class RowHash {
     this.#buffer[this.#used++] = LF
   }
 
+  /** Enters the hash of all rows so far; more may come. */
   digest(): void {
     this.#flush()
-    this.#stats.sha256 = this.#hash.digest("hex")
+    this.#stats.sha256 = this.#hash.copy().digest("hex")
   }
 
   #flush(): void {

@@ -14,6 +14,8 @@ export interface ServerFacts {
   readonly gtidExecuted: string
   /** Schemas in the order of their paths. */
   readonly schemas: readonly string[]
+  /** Whether this user may hold all writing for the moment in which several connections begin their transactions. */
+  readonly canLock: boolean
   /** Tables that no transaction holds still, as `schema.table`. */
   readonly unsteady: readonly string[]
 }
@@ -54,6 +56,7 @@ export async function inspect(
     hasPosition: log === 1 && POSITION_RIGHTS.some((right) => rights.has(right)) && (!mysql || rights.has("RELOAD")),
     gtidExecuted: String(executed ?? "").replaceAll("\n", ""),
     schemas: sorted(schemas),
+    canLock: rights.has("RELOAD"),
     unsteady: engines.filter(([schema]) => schemas.includes(String(schema))).map((row) => row.join(".")),
   }
 }

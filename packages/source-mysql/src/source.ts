@@ -3,10 +3,12 @@
 // Tables with a transactional engine are of one moment, all of them. Not promised: the same moment for other tables (told on the
 // way), for what changes tables themselves, and for routines, triggers, events, views and users, which no transaction holds.
 
-import { pathKey, type Source, type SourceEntry } from "@backup-cloud/format"
+import { pathKey, type Source } from "@backup-cloud/format"
 import { checkAccess, type MysqlAccess } from "./access.ts"
 import { codeDump, TablesDump, usersDump } from "./dump.ts"
-import { FACTS, FOLDERS, type Part, schemaPath, USERS } from "./paths.ts"
+import { entryMaker, factsText } from "./entries.ts"
+import { entriesByMydumper, type MydumperOptions } from "./mydumper-source.ts"
+import { FACTS, FOLDERS, USERS } from "./paths.ts"
 import { inspect, type ServerFacts } from "./server.ts"
 import { type FoundTool, findTool } from "./tool.ts"
 
@@ -17,15 +19,8 @@ export interface MysqlSourceOptions extends MysqlAccess {
   readonly allowClear?: boolean
   /** Becomes the time of every entry. */
   readonly now: () => Date
-}
-
-/** What `server.json` says, and how it was dumped. */
-interface Facts {
-  readonly version: string
-  readonly dumped_by: string
-  readonly binlog: { readonly file: string; readonly position: number } | null
-  readonly gtid: string | null
-  readonly tables: Readonly<Record<string, Readonly<Record<string, { rows: number; sha256: string }>>>>
+  /** Rows are dumped by that program, many tables at the same time. */
+  readonly mydumper?: MydumperOptions
 }
 
 /**
@@ -43,6 +38,10 @@ export function mysqlSource(options: MysqlSourceOptions): Source {
       const tool = await findTool("dump", options.path)
       const facts = await inspect(client, options, options.schemas, signal)
       warn(tool, facts, options)
+      if (options.mydumper !== undefined) {
+        yield* entriesByMydumper({ client, tool, facts, options, mydumper: options.mydumper, signal })
+        return
+      }
       const listed = listing(tool, facts, options)
       const stop = (): void => void listed.tables.stop()
       signal.addEventListener("abort", stop, { once: true })
@@ -63,15 +62,7 @@ function warn({ flavour }: FoundTool, { unsteady }: ServerFacts, { onLine, schem
 function listing(tool: FoundTool, facts: ServerFacts, options: MysqlSourceOptions) {
   const { schemas } = facts
   const tables = new TablesDump(tool, options, facts)
-  const mtime = `${Math.floor(options.now().getTime() / 1000)}.000000000`
-  const own = { uid: 0, gid: 0, link: null, attributes: new Map<string, string>(), mtime }
-  const folder = (path: string): SourceEntry => ({ ...own, type: "d", mode: 0o700, path, size: 0, content: null })
-  const file = (path: string, read: (signal: AbortSignal) => AsyncIterable<Uint8Array>): SourceEntry => ({
-    ...{ ...own, type: "f", mode: 0o600, path, size: null },
-    content: { kind: "stream", open: async (signal) => ({ attributes: own.attributes, bytes: read(signal) }) },
-  })
-  const eachSchema = (part: Part, read: (schema: string, signal: AbortSignal) => AsyncIterable<Uint8Array>) =>
-    schemas.map((schema) => file(schemaPath(part, schema), (signal) => read(schema, signal)))
+  const { folder, file, eachSchema } = entryMaker(options.now(), schemas)
   const everything = options.schemas.length === 0 && tool.flavour === "mariadb"
   const entries = [
     ...[".", ...(schemas.length > 0 ? Object.values(FOLDERS) : [])].map(folder),
@@ -79,25 +70,7 @@ function listing(tool: FoundTool, facts: ServerFacts, options: MysqlSourceOption
     ...eachSchema("code", (schema, signal) => codeDump(tool, options, schema, signal)),
     ...eachSchema("views", (schema, signal) => tables.part(schema, schema === schemas.at(-1), signal)),
     ...(everything ? [file(USERS, (signal) => usersDump(tool, options, signal))] : []),
-    file(FACTS, () => factsOf(tool, facts, tables)),
+    file(FACTS, () => factsText(facts, [tool], tables.seen)),
   ]
   return { entries, tables }
-}
-
-async function* factsOf(tool: FoundTool, { version, gtidExecuted }: ServerFacts, dump: TablesDump) {
-  const { tables, position, gtid } = dump.seen
-  const text = (bytes: string): string => Buffer.from(bytes, "latin1").toString("utf8")
-  const facts: Facts = {
-    version,
-    dumped_by: tool.version,
-    binlog: position === null ? null : { file: position.file, position: position.offset },
-    gtid: gtidExecuted === "" ? gtid : gtidExecuted,
-    tables: Object.fromEntries(
-      [...tables].map(([schema, of]) => [
-        text(schema),
-        Object.fromEntries([...of].map(([table, stats]) => [text(table), stats])),
-      ]),
-    ),
-  }
-  yield Buffer.from(`${JSON.stringify(facts, null, 2)}\n`)
 }

@@ -90,7 +90,7 @@ class MysqlTarget implements ErasingTarget {
       const other = users.map(([user]) => String(user)).find((user) => !FIRST_USERS.includes(user))
       if (other !== undefined)
         conflict(`the server has users, ${escapeControl(other)} for one`, "choose files with --path")
-    } else if (part.part === "tables" && this.#there.has(part.schema)) {
+    } else if ((part.part === "tables" || part.part === "rows") && this.#there.has(part.schema)) {
       conflict(`the schema ${escapeControl(part.schema)} is there already`, "restore to another server")
     }
     return false
@@ -189,9 +189,9 @@ class MysqlTarget implements ErasingTarget {
     return this.#loading
   }
 
-  /** Loads what is whole and waits for nothing: a path's first character is its turn. */
+  /** Loads what is whole and waits for nothing: the first name of a path is its turn. */
   async #loadNext(signal: AbortSignal): Promise<void> {
-    const turn = (path: string): string => path.slice(0, 1)
+    const turn = (path: string): string => path.split("/", 1)[0] ?? ""
     for (;;) {
       const first = [...this.#waiting.keys()].map(turn).sort()[0]
       const ready = [...this.#waiting].find(([path, whole]) => whole && turn(path) === first)

@@ -18,7 +18,7 @@ const NAMES: Readonly<Record<Tool, readonly string[]>> = {
 const LAST_LINES = 5
 const LAST_LINE = 300
 /** What programs say themselves. Clients also repeat SQL that failed, rows, hashes of passwords and all. */
-const SAID = /^(?:ERROR|WARNING|Warning|-- Warning|mariadb|mysql)/
+const SAID = /^(?:ERROR|WARNING|Warning|-- Warning|mariadb|mysql|\*\* \(mydumper)/
 /** Milliseconds from SIGTERM to SIGKILL. */
 const GRACE = 5_000
 
@@ -27,12 +27,14 @@ export interface FoundTool {
   readonly flavour: Flavour
   /** What it says to `--version`. */
   readonly version: string
+  /** A program, with its arguments, that becomes this one. */
+  readonly under?: readonly string[]
 }
 
 /** Finds a tool. Throws `unavailable`, with the package to install, if it is not there. */
 export async function findTool(tool: Tool, path: string): Promise<FoundTool> {
   for (const program of NAMES[tool]) {
-    const version = await versionOf(program, path)
+    const version = await versionOf(program, ["--no-defaults", "--version"], path)
     if (version !== null) return { program, version, flavour: /MariaDB/i.test(version) ? "mariadb" : "mysql" }
   }
   throw new BackupError("unavailable", `none of ${NAMES[tool].join(", ")} is installed; nothing was done`, {
@@ -40,9 +42,10 @@ export async function findTool(tool: Tool, path: string): Promise<FoundTool> {
   })
 }
 
-function versionOf(program: string, path: string): Promise<string | null> {
+/** What a program says of itself; `null` if it is not there. */
+export function versionOf(program: string, args: readonly string[], path: string): Promise<string | null> {
   return new Promise((resolve, reject) => {
-    execFile(program, ["--no-defaults", "--version"], { env: { PATH: path } }, (error, stdout) => {
+    execFile(program, args, { env: { PATH: path } }, (error, stdout) => {
       if (error === null) resolve(stdout.trim())
       else if (error.code === "ENOENT") resolve(null)
       else reject(new BackupError("unavailable", `${program} does not run; nothing was done`, { cause: error }))
@@ -61,7 +64,7 @@ export async function startTool(
   signal.throwIfAborted()
   const options = optionFile(access, tool.flavour, password)
   try {
-    return new RunningTool(tool.program, ["--defaults-file=/proc/self/fd/3", ...args], options, access)
+    return new RunningTool(tool, ["--defaults-file=/proc/self/fd/3", ...args], options, access)
   } finally {
     closeOptionFile(options)
   }
@@ -75,12 +78,19 @@ export class RunningTool {
   readonly #ended: Promise<string | null>
   readonly #last: string[] = []
   #error = 0
+  #hasEnded = false
 
-  constructor(program: string, args: readonly string[], options: number, { path, onLine, ca }: MysqlAccess) {
+  constructor(
+    { program, under = [] }: FoundTool,
+    args: readonly string[],
+    options: number,
+    { path, onLine, ca }: MysqlAccess,
+  ) {
     this.#program = program
     // The token of a cloud's user goes as it is, and only through verified TLS.
     const env = { PATH: path, ...(ca === null ? {} : { LIBMYSQL_ENABLE_CLEARTEXT_PLUGIN: "1" }) }
-    const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe", options], detached: true, env })
+    const [command = program, ...rest] = [...under, program, ...args]
+    const child = spawn(command, rest, { stdio: ["pipe", "pipe", "pipe", options], detached: true, env })
     this.#child = child
     if (child.stdin === null || child.stdout === null || child.stderr === null) throw new TypeError("no pipes")
     this.stdin = child.stdin
@@ -95,11 +105,30 @@ export class RunningTool {
         resolve(`cannot be started (${escapeControl(error.message)})`)
       })
       child.once("close", (code, by) => {
+        this.#hasEnded = true
         resolve(
           code === 0 ? null : code === null ? `was ended by ${by ?? "a signal"}` : `ended with exit status ${code}`,
         )
       })
     })
+  }
+
+  /** `null` if it could not be started. */
+  get pid(): number | null {
+    return this.#child.pid ?? null
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded
+  }
+
+  /** Holds it where it is, and lets it go on. */
+  pause(): void {
+    this.#child.kill("SIGSTOP")
+  }
+
+  resume(): void {
+    this.#child.kill("SIGCONT")
   }
 
   #say(line: string, onLine: (line: string) => void): void {
@@ -132,6 +161,7 @@ export class RunningTool {
   async stop(): Promise<void> {
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), GRACE)
     this.#child.kill("SIGTERM")
+    this.resume()
     this.stdin.destroy()
     this.stdout.destroy()
     await this.#ended

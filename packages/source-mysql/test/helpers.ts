@@ -1,7 +1,9 @@
 // What the tests share: a source of a test's server, all that it yields, a restore of a run, and a source in whose midst
 // something happens.
 
+import { readFileSync } from "node:fs"
 import { tmpdir } from "node:os"
+import { join } from "node:path"
 import type { Source, SourceEntry } from "@backup-cloud/format"
 import type { Machine } from "../../backup/test/machine.ts"
 import {
@@ -22,6 +24,18 @@ export const GRANTS = "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, BINLOG MONITOR O
 
 export function makeSaver(server: Server): void {
   server.sql(`CREATE USER saver IDENTIFIED BY '${PASSWORD.replace(/['\\]/g, "\\$&")}'; ${GRANTS}`)
+}
+
+/** Everything that a server can hold, but for names that mydumper cannot take. */
+export function fillPlain(server: Server): void {
+  const script = readFileSync(join(import.meta.dirname, "content.sql"), "latin1")
+  const latin1 = (text: string): string => Buffer.from(text).toString("latin1")
+  server.sql(script)
+  server.sql(
+    `GRANT EXECUTE ON FUNCTION shop.twice TO saver; DROP DATABASE \`${latin1("Straße/50%")}\`; DROP DATABASE \`a\`\`b -- '"\`;` +
+      "RENAME TABLE shop.`odd\n-- Current Database: ``empty``` TO shop.odd; ALTER TABLE shop.odd CHANGE `col``umn` `col umn` INT; CREATE DATABASE wiki; CREATE TABLE wiki.shop (id INT, `a'-- \"(` TEXT);" +
+      "INSERT INTO wiki.shop VALUES (1, 'x'), (NULL, NULL)",
+  )
 }
 
 export function sourceOf(server: Server, more: Partial<MysqlSourceOptions> = {}): Source {
