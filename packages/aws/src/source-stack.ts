@@ -2,7 +2,7 @@
 // what tells it what it did before, and none of what it sealed. What it may read of the data it backs up is another
 // policy, which the page of its kind of source states, and which is attached to the same role.
 
-import { CfnOutput, CfnParameter, Fn, Stack, type StackProps } from "aws-cdk-lib"
+import { CfnCondition, CfnOutput, CfnParameter, Fn, Stack, type StackProps } from "aws-cdk-lib"
 import { CfnInstanceProfile, CfnRole } from "aws-cdk-lib/aws-iam"
 import type { Construct } from "constructs"
 import { baseParameter, DEFAULT_BASE, isGiven, kmsParameter, PATH } from "./parameters.ts"
@@ -16,9 +16,13 @@ export interface SourceStackProps extends StackProps {
   readonly base?: string
   /** The one of the archive's stack, if it has one. */
   readonly kmsKeyArn?: string
-  /** A user or role, of a machine outside AWS for example, that may take the role, in place of EC2 instances. */
+  /** A user or role, of a machine outside AWS for example, that may take the role, in place of what `runsOn` says. */
   readonly trustedArn?: string
+  /** What takes the role: EC2 instances unless given. */
+  readonly runsOn?: RunsOn
 }
+
+type RunsOn = "server" | "function" | "task"
 
 export class SourceStack extends Stack {
   constructor(scope: Construct, id: string, props: SourceStackProps = {}) {
@@ -41,17 +45,26 @@ export class SourceStack extends Stack {
       })
     }
     const usesKms = kmsParameter(this, props.kmsKeyArn)
-    const role = this.#role(source, props.trustedArn)
+    const role = this.#role(source, props)
     rolePolicy(this, "SourceRights", "source", { bucket: "Bucket", source: source.node.id }, [role])
     keyRights(this, "KeyRights", usesKms, [role])
     const profile = new CfnInstanceProfile(this, "SourceProfile", { path: "/backup-cloud/", roles: [role.ref] })
     new CfnOutput(this, "SourceRoleArn", { value: role.attrArn })
     new CfnOutput(this, "SourceProfileArn", { value: profile.attrArn })
+    new CfnOutput(this, "SourceRoleName", { value: role.ref })
+    new CfnOutput(this, "SourceProfileName", { value: profile.ref })
   }
 
-  #role(source: CfnParameter, trustedArn: string | undefined): CfnRole {
+  #role(source: CfnParameter, { trustedArn, runsOn }: SourceStackProps): CfnRole {
+    const takes = new CfnParameter(this, "RunsOn", {
+      description: "What takes the role: a server is an EC2 instance, a function one of Lambda, a task one of ECS",
+      default: runsOn ?? "server",
+      allowedValues: ["server", "function", "task"],
+    })
+    const isOn = (id: string, on: RunsOn): string =>
+      new CfnCondition(this, id, { expression: Fn.conditionEquals(takes.valueAsString, on) }).logicalId
     const trusted = new CfnParameter(this, "TrustedArn", {
-      description: "ARN of a user or role that may take the role of the source; empty for EC2 instances",
+      description: "ARN of a user or role that may take the role of the source; empty for what RunsOn says",
       default: trustedArn ?? "",
       allowedPattern: "^$|^arn:[a-z-]+:(iam|sts)::[0-9]{12}:.+$",
     })
@@ -68,7 +81,13 @@ export class SourceStack extends Stack {
             Principal: Fn.conditionIf(
               given.logicalId,
               { AWS: trusted.valueAsString },
-              { Service: "ec2.amazonaws.com" },
+              {
+                Service: Fn.conditionIf(
+                  isOn("OnFunction", "function"),
+                  "lambda.amazonaws.com",
+                  Fn.conditionIf(isOn("OnTask", "task"), "ecs-tasks.amazonaws.com", "ec2.amazonaws.com"),
+                ),
+              },
             ),
             Action: ["sts:AssumeRole"],
           },

@@ -3,6 +3,7 @@
 import { App, type IStackSynthesizer, LegacyStackSynthesizer, type Stack, type StackProps } from "aws-cdk-lib"
 import { ArchiveStack } from "./archive-stack.ts"
 import { ReplicaStack } from "./replica-stack.ts"
+import { ScheduleStack } from "./schedule-stack.ts"
 import { SourceStack } from "./source-stack.ts"
 
 /** Text of each file below `deploy/cloudformation/`, by its name. @param scratch a folder for what the CDK writes */
@@ -14,6 +15,9 @@ export function templates(scratch: string): ReadonlyMap<string, string> {
     ["archive.json", new ArchiveStack(app, "archive", plain())],
     ["source.json", new SourceStack(app, "source", plain())],
     ["replica.json", new ReplicaStack(app, "replica", plain())],
+    ...(["function", "task", "server"] as const).map(
+      (on) => [`schedule-${on}.json`, new ScheduleStack(app, `schedule-${on}`, { ...plain(), on })] as const,
+    ),
   ]
   const assembly = app.synth()
   return new Map(

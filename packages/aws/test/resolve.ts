@@ -5,6 +5,7 @@ import assert from "node:assert/strict"
 
 export const ACCOUNT = "111122223333"
 export const REGION = "eu-central-1"
+export const STACK = "the-stack"
 
 export interface Resource {
   readonly Type: string
@@ -42,22 +43,27 @@ export function resolve(
     return named[name] ?? name
   }
   const attribute = (name: string, what: string): string => {
-    assert.equal(what, "Arn")
     const { Type, Properties } = Resources[name] ?? assert.fail(name)
     const own = String(ref(name))
+    if (what !== "Arn") return others[`${Type} ${what}`] ?? assert.fail(`${Type} ${what}`)
     if (Type === "AWS::S3::Bucket") return `arn:aws:s3:::${own}`
-    assert.equal(Type, "AWS::IAM::Role")
-    return `arn:aws:iam::${ACCOUNT}:role${Properties["Path"] as string}${own}`
+    if (Type === "AWS::IAM::Role") return `arn:aws:iam::${ACCOUNT}:role${Properties["Path"] as string}${own}`
+    return `arn:aws:${arns[Type] ?? assert.fail(Type)}`.replace("NAME", own).replace("::", `:${REGION}:${ACCOUNT}:`)
   }
+  const substitute = (text: string, more: Readonly<Record<string, unknown>>): string =>
+    text.replace(/\$\{(!?)([^}]*)\}/g, (_, literal: string, each: string) => {
+      if (literal !== "") return `\${${each}}`
+      if (each in more) return String(value(more[each]))
+      const [id = "", what] = each.split(".")
+      return String(what === undefined ? ref(id) : attribute(id, what))
+    })
   const meets = (name: string): boolean => value(Conditions[name]) === true
   const call = (name: string, args: unknown): unknown => {
     if (name === "Ref") return ref(args as string)
     if (name === "Fn::GetAtt") return attribute(...(args as [string, string]))
-    if (name === "Fn::Sub")
-      return (args as string).replace(/\$\{([^}]+)\}/g, (_, each: string) => {
-        const [id = "", what] = each.split(".")
-        return String(what === undefined ? ref(id) : attribute(id, what))
-      })
+    if (name === "Fn::Sub" && typeof args === "string") return substitute(args, {})
+    if (name === "Fn::Sub") return substitute(...(args as [string, Record<string, unknown>]))
+    if (name === "Fn::Base64") return Buffer.from(String(value(args))).toString("base64")
     const list = args as unknown[]
     if (name === "Fn::If") return value(meets(list[0] as string) ? list[1] : list[2])
     if (name === "Fn::Not") return value(list[0]) !== true
@@ -82,9 +88,24 @@ export function resolve(
   )
 }
 
+/** ARNs of types of resources, without region and account. */
+const arns: Readonly<Record<string, string>> = {
+  "AWS::ECS::Cluster": "ecs::cluster/NAME",
+  "AWS::Lambda::Function": "lambda::function:NAME",
+  "AWS::Logs::LogGroup": "logs::log-group:NAME:*",
+  "AWS::Scheduler::ScheduleGroup": "scheduler::schedule-group/NAME",
+}
+
+const others: Readonly<Record<string, string>> = {
+  "AWS::EC2::SecurityGroup GroupId": "sg-0123456789abcdef0",
+  "AWS::EC2::LaunchTemplate LatestVersionNumber": "1",
+}
+
 const pseudo: Readonly<Record<string, unknown>> = {
   "AWS::NoValue": NOTHING,
   "AWS::Partition": "aws",
   "AWS::Region": REGION,
   "AWS::AccountId": ACCOUNT,
+  "AWS::StackName": STACK,
+  "AWS::URLSuffix": "amazonaws.com",
 }

@@ -11,7 +11,7 @@ import { App, type Stack } from "aws-cdk-lib"
 import { CfnPolicy } from "aws-cdk-lib/aws-iam"
 import { CfnBucket } from "aws-cdk-lib/aws-s3"
 import { AwsSolutionsChecks } from "cdk-nag"
-import { ArchiveStack, ReplicaStack, SourceStack, templates } from "../src/index.ts"
+import { ArchiveStack, ReplicaStack, ScheduleStack, SourceStack, templates } from "../src/index.ts"
 import { resolve } from "./resolve.ts"
 
 const folder = join(import.meta.dirname, "../../../deploy/cloudformation")
@@ -139,6 +139,11 @@ test("the AWS Solutions rules find nothing", () => {
     findings((app) => new ReplicaStack(app, "replica")),
     [],
   )
+  for (const on of ["function", "task", "server"] as const)
+    assert.deepEqual(
+      findings((app) => new ScheduleStack(app, "schedule", { on })),
+      [],
+    )
 })
 
 test("the AWS Solutions rules find a bucket that is open, and a right that no reason is given for", () => {
