@@ -18,7 +18,8 @@ finish() {
   status=$?
   trap '' HUP INT TERM
   trap - EXIT
-  if [ -n "$running" ]; then kill "$running" 2> /dev/null; fi
+  # What is told to end does so within a minute.
+  if [ -n "$running" ]; then kill "$running" 2> /dev/null && wait "$running"; fi
   echo "backup-cloud: the server ends with status $status" >> "$said"
   report
   shutdown -h now
