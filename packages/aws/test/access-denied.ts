@@ -8,7 +8,7 @@ import { ACCOUNT, REGION } from "./resolve.ts"
  * `role`: the role's own policy, even where the account grants it everything. `bucket`: the bucket's policy, even for
  * those who have everything. `grant`: nobody gave it the right.
  */
-type Stop = "role" | "bucket" | "grant"
+export type Stop = "role" | "bucket" | "grant"
 
 export interface Denied extends Question {
   readonly cites: string
@@ -48,7 +48,7 @@ const NEVER = [
 const create = { "s3:if-none-match": "*" }
 const list = (prefix: string): Record<string, string> => ({ "s3:prefix": `some/place/${prefix}` })
 
-function rows(
+export function rows(
   cites: string,
   by: readonly Stop[],
   principals: readonly Principal[],

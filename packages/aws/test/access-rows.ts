@@ -2,14 +2,18 @@
 
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { type Denied, deniedRows } from "./access-denied.ts"
+import { type Denied, deniedRows as peopleDenied } from "./access-denied.ts"
+import { servicesAllowed, servicesDenied } from "./access-services.ts"
 import { EVERYTHING, identityOf, judge, type Policies, policyOn, type Question } from "./judge.ts"
 
 /** Written by the test of the journey. */
-export const allowedRows: readonly Question[] = readFileSync(join(import.meta.dirname, "access-allowed.jsonl"), "utf8")
+const asked = readFileSync(join(import.meta.dirname, "access-allowed.jsonl"), "utf8")
   .trimEnd()
   .split("\n")
   .map((line) => JSON.parse(line) as Question)
+
+export const allowedRows: readonly Question[] = [...asked, ...servicesAllowed]
+export const deniedRows: readonly Denied[] = [...peopleDenied, ...servicesDenied]
 
 export const isAllowed = async (row: Question, all: Policies): Promise<boolean> =>
   (await judge(row, identityOf(row.principal, all), policyOn(row, all))) === "Allowed"

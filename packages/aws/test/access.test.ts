@@ -6,8 +6,8 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
 import { collect } from "../../store/test/helpers.ts"
-import { deniedRows, SETTINGS } from "./access-denied.ts"
-import { allowedRows, failures, isAllowed, show } from "./access-rows.ts"
+import { SETTINGS } from "./access-denied.ts"
+import { allowedRows, deniedRows, failures, isAllowed, show } from "./access-rows.ts"
 import { EVERYTHING, judge, type Policy, policies, type Question } from "./judge.ts"
 
 const deployed = policies()

@@ -10,8 +10,7 @@ import {
   S3Client,
 } from "@aws-sdk/client-s3"
 import { anybody, type Moto } from "../../store/test/moto.ts"
-import { template } from "./judge.ts"
-import { resolve } from "./resolve.ts"
+import { resolve, template } from "./resolve.ts"
 
 type Parameters = Readonly<Record<string, string>>
 

@@ -14,8 +14,8 @@ import { get, noise, put, signal } from "../../store/test/helpers.ts"
 import { type Moto, startMoto } from "../../store/test/moto.ts"
 import { completeBucket, type Deployed, deploy, type Keys, managedPolicy, takeRole } from "./deploy.ts"
 import { type Gate, openGate } from "./gate.ts"
-import { BUCKET, PATH, type Principal, policies, SOURCE, template } from "./judge.ts"
-import { ACCOUNT, REGION } from "./resolve.ts"
+import { BUCKET, PATH, type Principal, policies, SOURCE } from "./judge.ts"
+import { ACCOUNT, REGION, template } from "./resolve.ts"
 
 const world = new World()
 const data = world.file("data")

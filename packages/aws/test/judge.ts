@@ -1,10 +1,9 @@
 // Who may do what by the templates: the policies of each role and of the bucket, judged by an IAM simulator as IAM would.
 
 import assert from "node:assert/strict"
-import { readFileSync } from "node:fs"
-import { join } from "node:path"
 import { runSimulation } from "@cloud-copilot/iam-simulate"
-import { ACCOUNT, REGION, type Resource, resolve } from "./resolve.ts"
+import { ACCOUNT, REGION, type Resource, resolve, template } from "./resolve.ts"
+import { type On, schedule } from "./schedules.ts"
 
 export const BUCKET = "the-bucket"
 export const PATH = "some/place"
@@ -19,6 +18,7 @@ export interface Statement {
   /** The policy of a role that is taken names none. */
   readonly Resource?: readonly string[]
   readonly Principal?: unknown
+  readonly Condition?: Readonly<Record<string, unknown>>
 }
 
 export interface Policy {
@@ -26,18 +26,30 @@ export interface Policy {
   readonly Statement: readonly Statement[]
 }
 
+/** Roles of services by which a source is run, with the template that each is in and its logical id there. */
+const SERVICES = {
+  starter: ["function", "BackupRole"],
+  caller: ["function", "MachineRole"],
+  runner: ["task", "MachineRole"],
+  puller: ["task", "PullRole"],
+  launcher: ["server", "BackupRole"],
+  watcher: ["server", "WatchRole"],
+  watchdog: ["server", "WatchdogRole"],
+} as const
+export type Service = keyof typeof SERVICES
+export const services = Object.keys(SERVICES) as Service[]
+
+type Taken = "source" | "operator" | "administrator" | Service
 /** Holder: has no right in the account. Account: may do everything that a policy of the account can grant. */
-export type Principal = "source" | "operator" | "administrator" | "holder" | "account" | "deployer" | "stranger"
+export type Principal = Taken | "holder" | "account" | "deployer" | "stranger"
 
 export interface Policies {
-  readonly roles: Readonly<Record<"source" | "operator" | "administrator", Policy>>
+  /** `run`: what a source's role has besides where it is run by schedule, on a server. */
+  readonly roles: Readonly<Record<Taken | "run", Policy>>
   readonly bucket: Policy
-  /** Of the roles that people and machines may take, by the principal that takes it. */
-  readonly trust: Readonly<Record<"source" | "operator" | "administrator", Policy>>
+  /** Of the roles that people, machines and services may take, by the principal that takes it. */
+  readonly trust: Readonly<Record<Taken, Policy>>
 }
-
-const folder = join(import.meta.dirname, "../../../deploy/cloudformation")
-export const template = (name: string): string => readFileSync(join(folder, `${name}.json`), "utf8")
 
 /** The policies of the templates as they are committed, deployed with these parameters. */
 export function policies(given: Readonly<Record<string, string>> = {}): Policies {
@@ -48,14 +60,20 @@ export function policies(given: Readonly<Record<string, string>> = {}): Policies
   const of = (stack: Readonly<Record<string, Resource>>, id: string, name?: string): Policy =>
     document(stack[id] ?? assert.fail(id), name)
   const takes = "AssumeRolePolicyDocument"
+  const scheduled = (on: On): Readonly<Record<string, Resource>> => schedule(on, { SourceRole: "SourceRole", ...given })
+  const serving = (take: (stack: Readonly<Record<string, Resource>>, id: string) => Policy): Record<Service, Policy> =>
+    Object.fromEntries(services.map((who) => [who, take(scheduled(SERVICES[who][0]), SERVICES[who][1])])) as never
   return {
     roles: {
+      ...serving((stack, id) => (stack[id]?.Properties["Policies"] as [{ PolicyDocument: Policy }])[0].PolicyDocument),
+      run: of(scheduled("server"), "RunRights"),
       source: of(source, "SourceRights"),
       operator: of(archive, "OperatorRights"),
       administrator: of(archive, "AdministratorRights"),
     },
     bucket: of(archive, "ArchivePolicy"),
     trust: {
+      ...serving((stack, id) => of(stack, id, takes)),
       source: of(source, "SourceRole", takes),
       operator: of(archive, "OperatorRole", takes),
       administrator: of(archive, "AdministratorRole", takes),
@@ -71,6 +89,9 @@ export const EVERYTHING: Policy = {
 
 const OTHER_ACCOUNT = "444455556666"
 const arns: Readonly<Record<Principal, string>> = {
+  ...(Object.fromEntries(
+    services.map((who) => [who, `arn:aws:iam::${ACCOUNT}:role/backup-cloud/${SERVICES[who].join("-")}`]),
+  ) as Record<Service, string>),
   source: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/SourceRole`,
   operator: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/OperatorRole`,
   administrator: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/AdministratorRole`,
@@ -84,7 +105,7 @@ export interface Question {
   readonly principal: Principal
   /** `s3:GetObject` */
   readonly action: string
-  /** Of `s3`: a name in the archive, `""` for the bucket. Otherwise an ARN. */
+  /** Of `s3`: a name in the archive, `""` for the bucket. Otherwise an ARN, or `*` where the action is on no resource. */
   readonly resource: string
   readonly context?: Readonly<Record<string, string>>
 }
@@ -120,24 +141,25 @@ export async function judge(
   return result.overallResult
 }
 
-/** Of a name in the archive, and of an ARN itself. */
+/** Of a name in the archive; an ARN, or the `*` of actions that are on no resource, is itself. */
 export function arnOf(resource: string): string {
-  if (resource.startsWith("arn:")) return resource
+  if (resource === "*" || resource.startsWith("arn:")) return resource
   return `arn:aws:s3:::${BUCKET}${resource === "" ? "" : `/${PATH}/${resource}`}`
 }
 
 /** The policy that the resource itself has. */
 export function policyOn({ resource }: Question, { bucket, trust }: Policies): Policy | null {
-  if (!resource.startsWith("arn:")) return bucket
-  for (const role of ["source", "operator", "administrator"] as const) if (resource === arns[role]) return trust[role]
-  return null
+  if (resource !== "*" && !resource.startsWith("arn:")) return bucket
+  const role = (Object.keys(trust) as Taken[]).find((each) => resource === arns[each])
+  return role === undefined ? null : trust[role]
 }
 
 /** What a principal has of its own. */
 export function identityOf(principal: Principal, { roles }: Policies): readonly Policy[] {
   if (principal === "holder") return []
-  if (principal === "source" || principal === "operator" || principal === "administrator") return [roles[principal]]
-  return [EVERYTHING]
+  if (principal === "source") return [roles.source, roles.run]
+  if (principal === "account" || principal === "deployer" || principal === "stranger") return [EVERYTHING]
+  return [roles[principal]]
 }
 
 export const parameterArn = (name: string): string => `arn:aws:ssm:${REGION}:${ACCOUNT}:parameter${BASE}/${name}`

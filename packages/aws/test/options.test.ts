@@ -13,9 +13,8 @@ import {
   policies,
   policyOn,
   roleArn,
-  template,
 } from "./judge.ts"
-import { ACCOUNT, REGION, resolve } from "./resolve.ts"
+import { ACCOUNT, REGION, resolve, template } from "./resolve.ts"
 
 const name = "backup/docs/20261123T221500Z-4f1c9a02/key.gpg"
 const key = (id: string): string => `arn:aws:kms:${REGION}:${ACCOUNT}:key/${id}`

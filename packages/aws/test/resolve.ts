@@ -2,10 +2,16 @@
 // that a deployment could have given them.
 
 import assert from "node:assert/strict"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 
 export const ACCOUNT = "111122223333"
 export const REGION = "eu-central-1"
 export const STACK = "the-stack"
+
+const folder = join(import.meta.dirname, "../../../deploy/cloudformation")
+/** Text of a template as it is committed. */
+export const template = (name: string): string => readFileSync(join(folder, `${name}.json`), "utf8")
 
 export interface Resource {
   readonly Type: string

@@ -1,8 +1,7 @@
 // The templates of schedules, as a deployment with these parameters would have them.
 
 import assert from "node:assert/strict"
-import { template } from "./judge.ts"
-import { ACCOUNT, REGION, type Resource, resolve } from "./resolve.ts"
+import { ACCOUNT, REGION, type Resource, resolve, template } from "./resolve.ts"
 
 export type On = "function" | "task" | "server"
 export const ways: readonly On[] = ["function", "task", "server"]

@@ -6,15 +6,15 @@ import { Fn } from "aws-cdk-lib"
 /** What a parameter of the template gives and stands in the text without quotes: a number, or items of a list. */
 const bare = (name: string): string => `<bare ${name}>`
 
-/** Waits and tries again: 30 s, 1 min, 2 min and so on, each by chance shorter. */
-const again = (errors: readonly string[]): object => ({
-  ErrorEquals: errors,
-  ...{ IntervalSeconds: 30, BackoffRate: 2, MaxAttempts: 6, MaxDelaySeconds: 900, JitterStrategy: "FULL" },
+/** Waits and tries again: after 30 s, 1 min, 2 min and so on, each by chance shorter. */
+const again = (MaxAttempts: number, ErrorEquals: readonly string[]): object => ({
+  ErrorEquals,
+  ...{ IntervalSeconds: 30, BackoffRate: 2, MaxAttempts, MaxDelaySeconds: 900, JitterStrategy: "FULL" },
 })
 
 /**
- * Calls the function again while its run goes on. Faults of a backup itself are not tried again: the next schedule does
- * that. Input: `{"source", "continuation"}`; output: the last reply.
+ * Calls the function again while its run goes on. What can go well the next time is tried again: a fault of the service, and
+ * an archive or a source that did not answer; nothing else. Input: `{"source", "continuation"}`; output: the last reply.
  */
 export const functionMachine = {
   Comment: "A backup by a function, called again for as long as its run goes on",
@@ -33,13 +33,14 @@ export const functionMachine = {
       ResultSelector: { "reply.$": "$.Payload" },
       ResultPath: "$.result",
       Retry: [
-        again([
+        again(6, [
           "Lambda.ServiceException",
           "Lambda.AWSLambdaException",
           "Lambda.SdkClientException",
           "Lambda.ClientExecutionTimeoutException",
           "Lambda.TooManyRequestsException",
         ]),
+        again(2, ["unavailable", "Sandbox.Timedout"]),
       ],
       Next: "Outcome",
     },
@@ -98,7 +99,7 @@ export const taskMachine = {
           },
         },
       },
-      Retry: [again(["ECS.AmazonECSException", "ECS.ServerException", "ECS.ThrottlingException"])],
+      Retry: [again(6, ["ECS.AmazonECSException", "ECS.ServerException", "ECS.ThrottlingException"])],
       End: true,
     },
   },

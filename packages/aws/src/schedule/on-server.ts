@@ -91,7 +91,7 @@ export function onServer(scope: Construct, group: CfnScheduleGroup, props: Serve
       ...{ MinCount: 1, MaxCount: 1, ClientToken: "<aws.scheduler.execution-id>" },
     }),
     rights: launches(),
-    why: "what is launched gets its name then; the conditions hold it to what the launch template says",
+    why: "what is launched gets its name then, and the conditions hold it to the launch template; a parameter names an image",
   }
 }
 
@@ -155,10 +155,8 @@ function launches(): Right[] {
     {
       Sid: "Image",
       Action: ["ssm:GetParameters"],
-      Resource: [
-        sub("arn:${AWS::Partition}:ssm:${AWS::Region}::parameter${Image}"),
-        sub("arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter${Image}"),
-      ],
+      // Of AWS, whose parameters are in no account, or of this account.
+      Resource: [sub("arn:${AWS::Partition}:ssm:${AWS::Region}:*:parameter${Image}")],
     },
   ]
 }

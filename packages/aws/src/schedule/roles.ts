@@ -54,13 +54,12 @@ export function serviceRole(
 }
 
 /** What the source's role gets to be run by this stack: its own keys, and what `more` says. */
-export function runRights(scope: Construct, more: readonly Right[], why = ""): CfnManagedPolicy {
+export function runRights(scope: Construct, more: readonly Right[]): CfnManagedPolicy {
+  const identity = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter${IdentityPath}/${Source}"
   const rights: Right[] = [
-    {
-      Sid: "Identity",
-      Action: ["ssm:GetParametersByPath"],
-      Resource: [sub("arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter${IdentityPath}/${Source}")],
-    },
+    { Sid: "Identity", Action: ["ssm:GetParameter"], Resource: [sub(`${identity}/*`)] },
+    // What it saw of the archive; its keys it can't change.
+    { Sid: "Memory", Action: ["ssm:PutParameter"], Resource: [sub(`${identity}/trust`)] },
     ...more,
   ]
   const policy = new CfnManagedPolicy(scope, "RunRights", {
@@ -69,7 +68,7 @@ export function runRights(scope: Construct, more: readonly Right[], why = ""): C
     policyDocument: document(rights),
     roles: [Fn.ref("SourceRole")],
   })
-  acknowledge(policy, rights, why)
+  acknowledge(policy, rights, "the keys of one source lie below one path")
   return policy
 }
 
