@@ -29,7 +29,7 @@ const NOTHING = Symbol("AWS::NoValue")
 /**
  * The resources by logical id, those whose condition is not met left out.
  * @param given values of parameters; of the others the defaults count
- * @param named names of resources where they matter; otherwise the logical id
+ * @param named names of resources where they matter, otherwise the logical id; and of pseudo parameters
  */
 export function resolve(
   text: string,
@@ -39,7 +39,7 @@ export function resolve(
   const { Parameters = {}, Conditions = {}, Resources } = JSON.parse(text) as Template
 
   const ref = (name: string): unknown => {
-    if (name in pseudo) return pseudo[name]
+    if (name in pseudo) return named[name] ?? pseudo[name]
     if (name in Parameters) {
       const value = given[name] ?? Parameters[name]?.Default
       assert.notEqual(value, undefined, `the parameter ${name} has no value`)
@@ -99,7 +99,6 @@ const arns: Readonly<Record<string, string>> = {
   "AWS::ECS::Cluster": "ecs::cluster/NAME",
   "AWS::Lambda::Function": "lambda::function:NAME",
   "AWS::Logs::LogGroup": "logs::log-group:NAME:*",
-  "AWS::Scheduler::ScheduleGroup": "scheduler::schedule-group/NAME",
 }
 
 const others: Readonly<Record<string, string>> = {

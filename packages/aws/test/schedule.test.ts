@@ -137,7 +137,7 @@ test("a schedule is of its stack's own group, and its role is for that group alo
             Action: ["sts:AssumeRole"],
             Condition: {
               StringEquals: { "aws:SourceAccount": ACCOUNT },
-              ArnLike: { "aws:SourceArn": `arn:aws:scheduler:${REGION}:${ACCOUNT}:schedule-group/Schedules` },
+              ArnLike: { "aws:SourceArn": `arn:aws:scheduler:${REGION}:${ACCOUNT}:schedule-group/${STACK}` },
             },
           },
         ],

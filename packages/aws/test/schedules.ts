@@ -47,7 +47,7 @@ export function targetOf(stack: Readonly<Record<string, Resource>>, id = "Backup
   return of(stack, id)["Target"] as Target
 }
 
-interface Target {
+export interface Target {
   readonly Arn: string
   readonly Input: string
   readonly RoleArn: string

@@ -33,7 +33,7 @@ export function scheduled(
     `${id}Role`,
     {
       service: "scheduler.amazonaws.com",
-      sourceArn: "${Schedules.Arn}",
+      sourceArn: "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule-group/${AWS::StackName}",
       description: "With it EventBridge Scheduler starts one thing of backup-cloud",
     },
     rights,
