@@ -10,6 +10,7 @@ const own = (service: string, rest: string): string => `arn:aws:${service}:${REG
 const lambda = (name: string): string => own("lambda", `function:${name}`)
 const ec2 = (rest: string): string => own("ec2", rest)
 const key = (name: string): string => own("ssm", `parameter/backup-cloud/identity/${name}`)
+const ownKey = (name: string): string => key(`docs/${name}`)
 const stream = (group: string): string => own("logs", `log-group:${group}:log-stream:x`)
 const instance = ec2("instance/i-0123456789abcdef0")
 const image = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
@@ -61,7 +62,7 @@ export const servicesAllowed: readonly Question[] = [
   ...asks("watchdog", LOG, [stream("WatchdogLogs")]),
   ...asks("watchdog", ["ec2:DescribeInstances"], ["*"]),
   ...asks("watchdog", ["ec2:TerminateInstances"], [instance], tagged(STACK)),
-  ...asks("source", ["ssm:GetParameter"], [key("docs/secret"), key("docs/signing-key"), key("docs/trust")]),
+  ...asks("source", ["ssm:GetParameter"], ["secret", "signing-key", "next-signing-key", "source", "trust"].map(ownKey)),
   ...asks("source", ["ssm:PutParameter"], [key("docs/trust")]),
   ...asks("source", LOG, [stream("Logs")]),
   ...asks("source", ["s3:GetObject"], ["arn:aws:s3:::code/release.tar.gz"]),

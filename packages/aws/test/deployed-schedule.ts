@@ -111,9 +111,9 @@ async function executed(
   }
 }
 
-/** Without it moto keeps machines and runs none; functions are not run in Docker, and answer what they are told to. */
+/** Without it moto keeps machines and functions; with it machines are run, and functions answer what they are told to. */
 async function runsMachines(moto: Moto, execute_state_machine: boolean): Promise<void> {
-  const settings = { stepfunctions: { execute_state_machine }, lambda: { use_docker: false } }
+  const settings = { stepfunctions: { execute_state_machine }, lambda: { use_docker: !execute_state_machine } }
   await post(`${moto.endpoint}/moto-api/config`, {}, settings)
 }
 
@@ -137,4 +137,17 @@ async function post(url: string, headers: Readonly<Record<string, string>>, body
   const text = await answer.text()
   assert.ok(answer.ok, `${url}: ${text}`)
   return text.startsWith("{") ? JSON.parse(text) : text
+}
+
+/** The role and the environment of a function, as moto's Lambda has them. */
+export async function deployedFunction(
+  moto: Moto,
+  name: string,
+): Promise<{ readonly role: string; readonly variables: Readonly<Record<string, string>> }> {
+  const answer = await fetch(`${moto.endpoint}/2015-03-31/functions/${name}`, { headers: signed("lambda") })
+  assert.ok(answer.ok, name)
+  const { Configuration } = (await answer.json()) as {
+    Configuration: { readonly Role: string; readonly Environment: { readonly Variables: Record<string, string> } }
+  }
+  return { role: Configuration.Role, variables: Configuration.Environment.Variables }
 }
