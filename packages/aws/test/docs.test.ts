@@ -46,6 +46,7 @@ before(async () => {
   )
   const args = ["ec2", "run-instances", "--image-id", "ami-12c6146b", "--query", "Instances[0].InstanceId"]
   const env = { ...process.env, ...surroundings("account") }
+  execFileSync("aws", ["s3", "mb", "s3://code"], { env, stdio: "ignore" })
   instance = execFileSync("aws", [...args, "--output", "text"], { env, encoding: "utf8" }).trim()
 })
 after(async () => {
@@ -102,6 +103,8 @@ test("from an empty account to a first restore, as written", async () => {
       "holder",
       "operator",
       "replica",
+      ...["account", "account", "administrator", "account", "account"],
+      ...["account", "account", "account"],
     ],
   )
   for (const { who, text } of blocks) {
@@ -114,6 +117,15 @@ test("from an empty account to a first restore, as written", async () => {
       ["DEVICE", "arn:aws:iam::123456789012:mfa/somebody"],
       ["--token-code CODE", "--token-code 123456"],
       ["INSTANCE", instance],
+      ["CODE_BUCKET", "code"],
+      ["ROLE_NAME", output("SourceRoleName")],
+      ["PROFILE_NAME", output("SourceProfileName")],
+      ["MACHINE_ARN", output("MachineArn")],
+      ["TEMPLATE_ID", output("ServerTemplateId")],
+      ["VPC_ID", "vpc-1"],
+      ["SUBNET_ID", "subnet-1"],
+      ["s3://PAGES", "s3://pages"],
+      [/(?<= )(release\.tar\.gz|pages\.asc)/g, world.file("$1")],
       ["/srv/docs", world.file("docs")],
       ["/srv/restored", world.file("restored")],
       [/^backup-cloud (?:trust|keyholder approve) .*$/gm, "$& --yes"],

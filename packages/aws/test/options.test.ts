@@ -66,6 +66,16 @@ test("whoever is named takes a role, and nobody else", async () => {
   }
 })
 
+test("a source's role is for what it runs on, and for nothing else", () => {
+  const services = { server: "ec2", function: "lambda", task: "ecs-tasks" }
+  for (const [RunsOn, service] of Object.entries(services)) {
+    const [statement, ...others] = policies({ RunsOn }).trust.source.Statement
+    assert.deepEqual([statement?.Principal, others], [{ Service: `${service}.amazonaws.com` }, []])
+  }
+  const named = policies({ RunsOn: "function", TrustedArn: roleArn("holder") }).trust.source
+  assert.deepEqual(named.Statement[0]?.Principal, { AWS: roleArn("holder") })
+})
+
 test("a replica is written by the role of the archive's stack alone, and nobody deletes there", async () => {
   const policyFor = (arn: string): Policy => {
     const stack = resolve(template("replica"), { ReplicationRoleArn: arn }, { Replica: "the-bucket" })

@@ -2,8 +2,13 @@
 // closed and short-lived, and the events are those that the handlers read.
 
 import assert from "node:assert/strict"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { test } from "node:test"
+import { App } from "aws-cdk-lib"
 import validate from "asl-validator"
+import { ScheduleStack } from "../src/index.ts"
 import { ACCOUNT, REGION, STACK } from "./resolve.ts"
 import { definition, named, of, schedule, targetOf, ways } from "./schedules.ts"
 
@@ -107,6 +112,25 @@ test("a server ends for good when it shuts down, has an encrypted disk, no way i
   })
   const [{ Groups }] = data({ DataGroup: "sg-1" })["NetworkInterfaces"] as [{ Groups: unknown }]
   assert.deepEqual(Groups, ["sg-0123456789abcdef0", "sg-1"])
+})
+
+test("with the CDK, a folder of bundles takes the place of a bucket with the code", () => {
+  const place = mkdtempSync(join(tmpdir(), "bundle-"))
+  try {
+    writeFileSync(join(place, "backup.mjs"), "export const handler = () => null")
+    const app = new App({ analyticsReporting: false, outdir: join(place, "out") })
+    new ScheduleStack(app, "nightly", { on: "function", bundle: place, source: "docs" })
+    const { Parameters, Resources } = app.synth().getStackByName("nightly").template as {
+      Parameters: Record<string, { Default?: string }>
+      Resources: Record<string, { Properties: Record<string, unknown> }>
+    }
+    assert.equal(Parameters["Source"]?.Default, "docs")
+    assert.equal(Parameters["CodeBucket"], undefined)
+    const { S3Key } = Resources["BackupFunction"]?.Properties["Code"] as { S3Key: string }
+    assert.match(S3Key, /^[0-9a-f]{64}\.zip$/)
+  } finally {
+    rmSync(place, { recursive: true })
+  }
 })
 
 test("nothing comes in to a task or a server, and TLS goes out", () => {

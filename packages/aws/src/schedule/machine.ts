@@ -1,7 +1,7 @@
 // A state machine that runs one source, its role, and the right to start it.
 
 import { CfnStateMachine } from "aws-cdk-lib/aws-stepfunctions"
-import { Validations } from "aws-cdk-lib"
+import { CfnOutput, Validations } from "aws-cdk-lib"
 import type { Construct } from "constructs"
 import { sub } from "./parameters.ts"
 import { type Right, serviceRole } from "./roles.ts"
@@ -26,6 +26,7 @@ export function machine(scope: Construct, definition: string, rights: readonly R
   })
   const kept = "Step Functions keeps the history of each execution for 90 days, and what runs writes its own log"
   for (const id of ["AwsSolutions-SF1", "AwsSolutions-SF2"]) Validations.of(made).acknowledge({ id, reason: kept })
+  new CfnOutput(scope, "MachineArn", { value: made.ref })
   return {
     target: made.ref,
     input: '{"source":"${Source}","continuation":0}',

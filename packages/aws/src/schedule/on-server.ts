@@ -3,7 +3,7 @@
 //
 // Not here: any way in. Nobody logs in on such a server; what it did is in its log.
 
-import { CfnParameter, Fn, Token, Validations } from "aws-cdk-lib"
+import { CfnOutput, CfnParameter, Fn, Token, Validations } from "aws-cdk-lib"
 import { CfnLaunchTemplate } from "aws-cdk-lib/aws-ec2"
 import type { Construct } from "constructs"
 import { type CodeProps, codeBucket, functionCode, handlerFunction, KEY, logGroup } from "./code.ts"
@@ -80,6 +80,7 @@ export function onServer(scope: Construct, group: CfnScheduleGroup, props: Serve
   for (const id of ["CloudFormation-Validate::W1030", "CloudFormation-Validate::W2506"])
     Validations.of(id.endsWith("6") ? scope : template).acknowledge({ id, reason: byName })
   watchdog(scope, group, functionCode(scope, props))
+  new CfnOutput(scope, "ServerTemplateId", { value: template.ref })
   return {
     target: Fn.sub("arn:${AWS::Partition}:scheduler:::aws-sdk:ec2:runInstances"),
     // Delivered twice, it launches once.
