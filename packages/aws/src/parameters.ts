@@ -9,6 +9,7 @@ export const PATH = "Path"
 export const BASE = "Base"
 export const KMS_KEY = "KmsKeyArn"
 export const USES_KMS = "UsesKms"
+export const IDENTITIES = "Identities"
 export const CHANGER = "ChangerRole"
 
 /** As in the system that this one continues. */
@@ -23,6 +24,16 @@ export function baseParameter(scope: Construct, value: string | undefined): CfnP
   return new CfnParameter(scope, BASE, {
     description: "Where in Systems Manager the parameters s3_bucket and s3_path of the archive are",
     default: value ?? DEFAULT_BASE,
+    allowedPattern: BASE_PATTERN,
+    maxLength: 60,
+  })
+}
+
+/** Where the identities of sources lie that keep their keys in Systems Manager, each below its name. */
+export function identitiesParameter(scope: Construct): CfnParameter {
+  return new CfnParameter(scope, IDENTITIES, {
+    description: "Path in Systems Manager below which, by its name, the identity of the source is, if it has one there",
+    default: "/backup-cloud/identity",
     allowedPattern: BASE_PATTERN,
     maxLength: 60,
   })

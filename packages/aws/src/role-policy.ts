@@ -6,7 +6,7 @@ import { iamPolicy, type Role } from "@backup-cloud/store"
 import { type CfnCondition, type CfnResource, Validations } from "aws-cdk-lib"
 import { CfnManagedPolicy, type CfnRole } from "aws-cdk-lib/aws-iam"
 import type { Construct } from "constructs"
-import { BASE, KMS_KEY, PATH } from "./parameters.ts"
+import { BASE, IDENTITIES, KMS_KEY, PATH } from "./parameters.ts"
 
 /** Stand-ins that `iamPolicy` accepts, and that no right has in its text. */
 const MARKS = { bucket: "the-bucket", prefix: "the-prefix", source: "the-source" }
@@ -31,6 +31,7 @@ export function rolePolicy(scope: Construct, id: string, role: Role, names: Name
   ]
   const policyDocument = inTemplate(rights, marks) as { Statement: unknown[] }
   policyDocument.Statement.push(whereItIs())
+  if (names.source !== undefined) policyDocument.Statement.push(...ownIdentity(names.source))
   const policy = new CfnManagedPolicy(scope, id, {
     description: `What the ${role} of an archive of backup-cloud may do, and must never do`,
     path: "/backup-cloud/",
@@ -44,6 +45,14 @@ export function rolePolicy(scope: Construct, id: string, role: Role, names: Name
     ),
     "objects get their names when a run is made; the pattern is the folder in which the role may have them",
   )
+  if (names.source !== undefined)
+    allowPatterns(
+      policy,
+      [
+        `arn:\${AWS::Partition}:ssm:\${AWS::Region}:\${AWS::AccountId}:parameter\${${IDENTITIES}}/\${${names.source}}/*`,
+      ],
+      "the pattern is the path of the source's own identity, all of which it reads",
+    )
 }
 
 /** Says to checkers of templates why a policy grants what these patterns match, and nothing else with a pattern. */
@@ -65,6 +74,17 @@ function whereItIs(): object {
     Action: ["ssm:GetParameter"],
     Resource: [parameter("s3_bucket"), parameter("s3_path")],
   }
+}
+
+/** The parameters of a source that keeps its keys there. It notes what it saw of the archive, and changes no key. */
+function ownIdentity(source: string): object[] {
+  const own = (name: string): object => ({
+    "Fn::Sub": `arn:\${AWS::Partition}:ssm:\${AWS::Region}:\${AWS::AccountId}:parameter\${${IDENTITIES}}/\${${source}}/${name}`,
+  })
+  return [
+    { Sid: "OwnIdentity", Effect: "Allow", Action: ["ssm:GetParameter"], Resource: [own("*")] },
+    { Sid: "WhatItSaw", Effect: "Allow", Action: ["ssm:PutParameter"], Resource: [own("trust")] },
+  ]
 }
 
 /** What S3 asks of a caller whose objects it seals with a KMS key; the key's own policy must allow it too. */

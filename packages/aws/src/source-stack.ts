@@ -5,7 +5,7 @@
 import { CfnCondition, CfnOutput, CfnParameter, Fn, Stack, type StackProps } from "aws-cdk-lib"
 import { CfnInstanceProfile, CfnRole } from "aws-cdk-lib/aws-iam"
 import type { Construct } from "constructs"
-import { baseParameter, DEFAULT_BASE, isGiven, kmsParameter, PATH } from "./parameters.ts"
+import { baseParameter, DEFAULT_BASE, identitiesParameter, isGiven, kmsParameter, PATH } from "./parameters.ts"
 import { keyRights, rolePolicy } from "./role-policy.ts"
 
 /** Each is the default of a parameter of the template. */
@@ -34,6 +34,7 @@ export class SourceStack extends Stack {
     })
     const base = props.base ?? DEFAULT_BASE
     baseParameter(this, props.base)
+    identitiesParameter(this)
     for (const [name, parameter] of [
       ["Bucket", "s3_bucket"],
       [PATH, "s3_path"],

@@ -1,7 +1,7 @@
 // What must not go through, row by row. Each row cites a sentence of docs/security-analysis.md, and says what stops it.
 
 import type { Principal, Question } from "./judge.ts"
-import { parameterArn, roleArn } from "./judge.ts"
+import { identityArn, parameterArn, roleArn } from "./judge.ts"
 import { ACCOUNT, REGION } from "./resolve.ts"
 
 /**
@@ -66,6 +66,9 @@ const readsNothing =
 const createsInTwo = "A backup process creates in its own two folders and nowhere else."
 const nothingOfAnother = "A backup process lists and reads nothing of another source."
 const noOtherRole = "A backup process takes no other role, and reaches nothing else in the account."
+const ownIdentity =
+  "A backup process reads the identity of no other source, and of its own changes what it saw of the archive, and no key."
+const identitiesOfSources = "Neither an operator nor an administrator reads or changes the identity of a source."
 const operatorCreates =
   "An operator creates drills and media, and nothing else: no run, no state, no policy, no expiry."
 const administratorCreates = "An administrator creates no run and no state, no drill and no medium."
@@ -128,6 +131,35 @@ export const deniedRows: readonly Denied[] = [
     [parameterArn("s3_bucket"), parameterArn("s3_path")],
   ),
   ...rows(noOtherRole, ["grant"], ["source"], ["ssm:GetParameter"], [parameterArn("other")]),
+  ...rows(
+    ownIdentity,
+    ["grant"],
+    ["source"],
+    ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParameterHistory", "ssm:PutParameter", "ssm:DeleteParameter"],
+    ["other/secret", "other/signing-key", "other/trust", "docs-2/signing-key"].map(identityArn),
+  ),
+  ...rows(
+    ownIdentity,
+    ["grant"],
+    ["source"],
+    ["ssm:PutParameter", "ssm:DeleteParameter"],
+    ["docs/secret", "docs/signing-key", "docs/next-signing-key", "docs/source"].map(identityArn),
+  ),
+  ...rows(ownIdentity, ["grant"], ["source"], ["ssm:GetParametersByPath"], ["other", "docs"].map(identityArn)),
+  ...rows(
+    holderNone,
+    ["grant"],
+    ["holder"],
+    ["ssm:GetParameter"],
+    ["docs/secret", "docs/signing-key"].map(identityArn),
+  ),
+  ...rows(
+    identitiesOfSources,
+    ["grant"],
+    ["operator", "administrator"],
+    ["ssm:GetParameter", "ssm:PutParameter"],
+    ["docs/secret", "docs/signing-key", "docs/trust"].map(identityArn),
+  ),
   ...rows(noOtherRole, ["grant"], ["source"], ["iam:CreateAccessKey"], [roleArn("holder")]),
   ...rows(noOtherRole, ["grant"], ["source"], ["iam:UpdateAssumeRolePolicy"], [roleArn("source"), roleArn("operator")]),
   ...rows(

@@ -141,6 +141,31 @@ test("the whole journey, by the deployed names and with the deployed rights alon
   assert.deepEqual(readFileSync(join(world.file("restored"), "large")), Buffer.from(noise(3_000_000)))
 })
 
+test("a source whose identity is in Systems Manager backs up with the same rights, and with no other role's", async () => {
+  const at = (endpoint: string, path: string): string =>
+    `ssm:${path}?endpoint=${encodeURIComponent(endpoint)}&region=us-east-1`
+  const path = `/backup-cloud/identity/${SOURCE}`
+  const certificate = world.file("other.asc")
+  // Whoever may do anything in the account makes it.
+  const keygen = ["source", "keygen", SOURCE, `dir://${data}`, "--identity", at(moto.endpoint, path)]
+  await ok("admin", ...keygen, "--out", certificate)
+  await ok("admin", "source", "rekey", SOURCE, "--certificate", certificate)
+  const backup = async (withKeysOf: string): Promise<Ended> => {
+    const { accessKeyId = "", secretAccessKey = "", sessionToken = "" } = keys.get(withKeysOf) ?? {}
+    const own = {
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      AWS_SESSION_TOKEN: sessionToken,
+    }
+    const settings = { BACKUP_CLOUD_ARCHIVE: at(gate.endpoint, "/"), BACKUP_CLOUD_IDENTITY: at(gate.endpoint, path) }
+    return await run(of(world, "machine", { ...own, ...settings, BACKUP_CLOUD_HOME: world.file("nowhere") }), "backup")
+  }
+  for (const other of ["admin", "oscar"]) assert.equal((await backup(other)).status, exitCode.refused)
+  const { status, stdout, stderr } = await backup("machine")
+  assert.equal(status, 0, stderr)
+  assert.match(stdout, /^docs: complete/)
+})
+
 test("what other commands do in the store, each role may do as well", async () => {
   const storeOf = (who: string): Store => {
     const { accessKeyId, secretAccessKey, sessionToken } = keys.get(who) ?? assert.fail(who)

@@ -163,4 +163,6 @@ export function identityOf(principal: Principal, { roles }: Policies): readonly 
 }
 
 export const parameterArn = (name: string): string => `arn:aws:ssm:${REGION}:${ACCOUNT}:parameter${BASE}/${name}`
+export const identityArn = (name: string): string =>
+  `arn:aws:ssm:${REGION}:${ACCOUNT}:parameter/backup-cloud/identity/${name}`
 export const roleArn = (principal: Principal): string => arns[principal]
