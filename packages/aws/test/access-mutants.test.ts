@@ -61,7 +61,7 @@ function* withoutOne(policy: Policy): Generator<Less> {
     }
     const { Condition, ...unconditional } = statement
     for (const operator of Object.keys(Condition ?? {})) {
-      const { [operator]: _, ...left } = Condition ?? {}
+      const left = Object.fromEntries(Object.entries(Condition ?? {}).filter(([name]) => name !== operator))
       const changed = Object.keys(left).length === 0 ? unconditional : { ...statement, Condition: left }
       yield {
         name: `${statement.Sid} without ${operator}`,

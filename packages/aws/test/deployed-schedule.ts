@@ -45,8 +45,8 @@ export async function deploySchedule(
   const headers = signed("scheduler")
   for (const [id, { Type, Properties }] of Object.entries(resolved)) {
     if (Type !== "AWS::Scheduler::Schedule") continue
-    const { GroupName: _, ...rest } = Properties
-    await post(`${moto.endpoint}/schedules/${stack}-${id}`, headers, rest)
+    // In the default group: the stack's own was not made either.
+    await post(`${moto.endpoint}/schedules/${stack}-${id}`, headers, { ...Properties, GroupName: "default" })
   }
   return {
     ...deployed,

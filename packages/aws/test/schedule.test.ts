@@ -2,24 +2,24 @@
 // closed and short-lived, and the events are those that the handlers read.
 
 import assert from "node:assert/strict"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
-import { App } from "aws-cdk-lib"
 import validate from "asl-validator"
+import { App } from "aws-cdk-lib"
 import { ScheduleStack } from "../src/index.ts"
 import { ACCOUNT, REGION, STACK } from "./resolve.ts"
 import { definition, named, of, schedule, targetOf, ways } from "./schedules.ts"
 
 test("the state machines are in the language of Step Functions, and what is not is found", () => {
   for (const on of ["function", "task"] as const) {
-    const { isValid, errorsText } = validate(definition(on))
-    assert.ok(isValid, errorsText())
+    const found = validate(definition(on))
+    assert.ok(found.isValid, found.errorsText())
   }
   const machine = definition("function")
   const without = (state: string): object => {
-    const { [state]: _, ...States } = machine.States
+    const States = Object.fromEntries(Object.entries(machine.States).filter(([name]) => name !== state))
     return { ...machine, States }
   }
   for (const broken of [
@@ -86,7 +86,16 @@ test("a task's disk is read-only but for /tmp, it has no public address, and not
 test("a server ends for good when it shuts down, has an encrypted disk, no way in, and metadata for itself alone", () => {
   const data = (more = {}): Record<string, unknown> =>
     of(schedule("server", more), "Server")["LaunchTemplateData"] as Record<string, unknown>
-  const { UserData: _, TagSpecifications: __, ...rest } = data()
+  const { UserData, TagSpecifications, ...rest } = data()
+  assert.ok(UserData)
+  const tags = ["the-stack", "docs"].map((Value, i) => ({
+    Key: `backup-cloud:${["schedule", "source"][i] ?? ""}`,
+    Value,
+  }))
+  assert.deepEqual(
+    TagSpecifications,
+    ["instance", "volume", "network-interface"].map((ResourceType) => ({ ResourceType, Tags: tags })),
+  )
   assert.deepEqual(rest, {
     ImageId: "resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",
     InstanceType: "m7i.large",
@@ -117,9 +126,11 @@ test("a server ends for good when it shuts down, has an encrypted disk, no way i
 test("with the CDK, a folder of bundles takes the place of a bucket with the code", () => {
   const place = mkdtempSync(join(tmpdir(), "bundle-"))
   try {
-    writeFileSync(join(place, "backup.mjs"), "export const handler = () => null")
+    const bundle = join(place, "bundle")
+    mkdirSync(bundle)
+    writeFileSync(join(bundle, "backup.mjs"), "export const handler = () => null")
     const app = new App({ analyticsReporting: false, outdir: join(place, "out") })
-    new ScheduleStack(app, "nightly", { on: "function", bundle: place, source: "docs" })
+    new ScheduleStack(app, "nightly", { on: "function", bundle, source: "docs" })
     const { Parameters, Resources } = app.synth().getStackByName("nightly").template as {
       Parameters: Record<string, { Default?: string }>
       Resources: Record<string, { Properties: Record<string, unknown> }>

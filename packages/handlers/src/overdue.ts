@@ -6,7 +6,7 @@ import { BackupError } from "@backup-cloud/format"
 import * as v from "valibot"
 
 /** The tag by which the servers of a schedule are known. */
-export const TAG = "backup-cloud:schedule"
+const TAG = "backup-cloud:schedule"
 /** Seconds beyond the limit; a server sets its own end at a quarter of an hour. */
 const GRACE = 1800
 

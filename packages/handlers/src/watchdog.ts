@@ -2,7 +2,7 @@
 // rights are for servers with the tag of its own schedule, whatever the event says.
 
 import { EC2Client } from "@aws-sdk/client-ec2"
-import { endOverdue, type Ended } from "./overdue.ts"
+import { type Ended, endOverdue } from "./overdue.ts"
 
 export async function handler(event: unknown): Promise<Ended> {
   const client = new EC2Client({})

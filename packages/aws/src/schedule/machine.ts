@@ -1,7 +1,7 @@
 // A state machine that runs one source, its role, and the right to start it.
 
-import { CfnStateMachine } from "aws-cdk-lib/aws-stepfunctions"
 import { CfnOutput, Validations } from "aws-cdk-lib"
+import { CfnStateMachine } from "aws-cdk-lib/aws-stepfunctions"
 import type { Construct } from "constructs"
 import { sub } from "./parameters.ts"
 import { type Right, serviceRole } from "./roles.ts"

@@ -5,6 +5,7 @@
 
 import { CfnOutput, CfnParameter, Fn, Token, Validations } from "aws-cdk-lib"
 import { CfnLaunchTemplate } from "aws-cdk-lib/aws-ec2"
+import type { CfnScheduleGroup } from "aws-cdk-lib/aws-scheduler"
 import type { Construct } from "constructs"
 import { type CodeProps, codeBucket, functionCode, handlerFunction, KEY, logGroup } from "./code.ts"
 import { closedGroup } from "./network.ts"
@@ -12,7 +13,6 @@ import { ROLE, ref, sub, text } from "./parameters.ts"
 import { type Right, runRights, serviceRole, writesTo } from "./roles.ts"
 import { type Scheduled, scheduled } from "./scheduler.ts"
 import { userData } from "./user-data.ts"
-import type { CfnScheduleGroup } from "aws-cdk-lib/aws-scheduler"
 
 export interface ServerProps extends CodeProps {
   /** Output `SourceProfileName` of the source's stack. */
