@@ -46,6 +46,7 @@ export const mayImport: Readonly<Record<string, readonly string[] | "all">> = {
   ],
   handlers: ["format", "source-s3", "source-ssm", "backup-cloud/backup"],
   aws: ["store"],
+  handlers: ["format"],
   cli: "all",
 }
 
