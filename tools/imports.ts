@@ -44,9 +44,7 @@ export const mayImport: Readonly<Record<string, readonly string[] | "all">> = {
     "backup-cloud",
     ...["backup", "emf", "machine"].map((part) => `backup-cloud/parts/${part}`),
   ],
-  handlers: ["format", "source-s3", "source-ssm", "backup-cloud/backup"],
   aws: ["store"],
-  handlers: ["format"],
   cli: "all",
 }
 

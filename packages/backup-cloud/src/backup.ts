@@ -30,6 +30,8 @@ export interface BackupJob {
   readonly proveAll?: boolean | undefined
   /** Threads that read, hash and compress; 2 unless given. */
   readonly workers?: number
+  /** Bytes at which a volume is closed, where each must be opened in little memory; as full as they get unless given. */
+  readonly volumeBytes?: number
   readonly onEvent: (event: SourceEvent) => void
   /** Told to stop: what is done so far is committed as a checkpoint. */
   readonly stop: AbortSignal
@@ -76,6 +78,7 @@ export async function backupSource(machine: Machine, trust: Trust, job: BackupJo
     opener: doors.opener,
     proveAll: job.proveAll ?? false,
     pool,
+    ...(job.volumeBytes === undefined ? {} : { limits: { volumeBytes: job.volumeBytes } }),
     checkpointEvery: (job.checkpointMinutes ?? CHECKPOINT_MINUTES) * 60_000,
     onEvent: job.onEvent,
     stop: job.stop,

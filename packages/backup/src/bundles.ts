@@ -1,15 +1,7 @@
 // Volumes: frames are added in order, and a volume is closed when the next frame does not fit. Each may be sealed to several
 // places at once (a catalogue volume also goes to the state). While one is stored the next is filled.
 
-import {
-  compressFrame,
-  FULL,
-  MAX_MEMBERS,
-  type ObjectRecord,
-  paddedLength,
-  padding,
-  TAR_END,
-} from "@backup-cloud/format"
+import { compressFrame, MAX_MEMBERS, type ObjectRecord, paddedLength, padding, TAR_END } from "@backup-cloud/format"
 
 import type { Sealing } from "./sealing.ts"
 
@@ -33,6 +25,7 @@ interface Open {
 export class Bundles {
   readonly #open: (number: number) => readonly Sealing[]
   readonly #mostTar: number
+  readonly #most: number
   readonly #records: ObjectRecord[] = []
   readonly #pending = new Set<Promise<void>>()
   #failure: { error: unknown } | null = null
@@ -41,11 +34,13 @@ export class Bundles {
   #end: Buffer | null = null
 
   /**
-   * @param open starts the volume of this number; the first sealing's record counts
    * @param mostTar bytes of tar at which a volume is closed
+   * @param most bytes of its plaintext at which it is, at most those of a full one
+   * @param open starts the volume of this number; the first sealing's record counts
    */
-  constructor(mostTar: number, open: (number: number) => readonly Sealing[]) {
+  constructor(mostTar: number, most: number, open: (number: number) => readonly Sealing[]) {
     this.#mostTar = mostTar
+    this.#most = most
     this.#open = open
   }
 
@@ -66,7 +61,7 @@ export class Bundles {
     const now = this.#current
     const full =
       now !== null &&
-      (now.length + frame.bytes.length + end.length + 8 > FULL ||
+      (now.length + frame.bytes.length + end.length + 8 > this.#most ||
         now.tarBytes + frame.tarBytes + TAR_END > this.#mostTar ||
         now.members + frame.count > MAX_MEMBERS)
     if (full) await this.#close()

@@ -42,7 +42,7 @@ export interface BackupOptions {
   /** Milliseconds between checkpoints. */
   readonly checkpointEvery: number
   /** What one run may hold; what the format allows unless given. */
-  readonly limits?: Limits
+  readonly limits?: Partial<Limits>
   readonly now: () => Date
   readonly random: (bytes: number) => Uint8Array
   readonly onEvent: (event: BackupEvent) => void
@@ -53,6 +53,8 @@ export interface BackupOptions {
 }
 
 export interface Limits {
+  /** Bytes of plaintext at which a volume is closed, at least 4 MiB and some: what opens one in memory sets it. */
+  readonly volumeBytes: number
   readonly volumes: number
   /** Receipts: checkpoints and the end. */
   readonly commits: number

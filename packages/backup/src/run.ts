@@ -16,6 +16,7 @@ import {
   encodeEntry,
   encodeRoot,
   encodeRunKey,
+  FULL,
   isFault,
   MAX_NUMBERS,
   MAX_TAR,
@@ -83,18 +84,18 @@ export class Run {
   constructor(options: BackupOptions, earlier: SourceRuns) {
     this.#o = { ...options, signal: AbortSignal.any([options.signal, this.#end.signal]) }
     this.#earlier = earlier
-    this.#limits = options.limits ?? { volumes: MAX_VOLUMES, commits: MAX_NUMBERS }
+    this.#limits = { volumeBytes: FULL, volumes: MAX_VOLUMES, commits: MAX_NUMBERS, ...options.limits }
     this.#started = options.now()
     this.#lastCommit = this.#started.getTime()
     this.#id = freeRunId(this.#started, options.random, earlier)
     this.#key = Buffer.from(options.random(32)).toString("hex")
     this.#folder = names.runDirectory(options.entry.name, this.#id)
     this.#used = new Used(this.#id)
-    this.#volumes = new Bundles(MAX_TAR, (n) => {
+    this.#volumes = new Bundles(MAX_TAR, this.#limits.volumeBytes, (n) => {
       if (n > this.#limits.volumes) throw tooLarge(this.#limits.volumes)
       return [openSealing(this.#o, this.#job(names.volume(n), n === 1 || options.proveAll))]
     })
-    this.#catalogues = new Bundles(CATALOGUE_TAR, (n) => [
+    this.#catalogues = new Bundles(CATALOGUE_TAR, FULL, (n) => [
       openSealing(this.#o, this.#job(names.catalogue(n), n === 1 || options.proveAll)),
       openSealing(this.#o, this.#stateJob(names.catalogue(n))),
     ])

@@ -173,3 +173,14 @@ test("real volumes: large files are spread over runs, one larger than a run is r
   const larger = await backup(store, { ...doors, limits: { ...limits, volumes: 4 } })
   await isWhole(store, larger, ["a", "b", "c", "d", "e"])
 })
+
+test("volumes are closed at the size that whoever opens them in memory sets", async () => {
+  writeFileSync(join(data, "a"), randomBytes(40 * MB))
+  const most = 16_777_216
+  const made = await backup(machine.store, { limits: { volumeBytes: most } })
+  const lengths: number[] = []
+  for await (const { name, size } of machine.store.list("backup/", new AbortController().signal))
+    if (name.includes("/volume-")) lengths.push(size)
+  assert.deepEqual([lengths.length, lengths.every((length) => length < most + 4_096)], [3, true], String(lengths))
+  await isWhole(machine.store, made, ["a"])
+})

@@ -50,6 +50,8 @@ const END_PART = 0.2
 const MOST_END_MS = 120_000
 /** An invocation that is cut off all the same loses no more than this. */
 const CHECKPOINT_MINUTES = 5
+/** OpenPGP.js opens a volume whole, to prove it, and takes five times its size for that. */
+const VOLUME_BYTES = 16_777_216
 /** Left for the error, where the end was not reached in time. */
 const LAST_WORDS_MS = 500
 
@@ -115,6 +117,7 @@ async function backUp(name: string, { env, now, remaining }: Surroundings, log: 
     checkpointMinutes: CHECKPOINT_MINUTES,
     // What a function has is a part of one processor; memory is what counts.
     workers: 1,
+    volumeBytes: VOLUME_BYTES,
     onEvent: logger(log),
     stop: time.stop,
   })

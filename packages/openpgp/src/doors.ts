@@ -84,7 +84,8 @@ export interface CertificateInfo extends Certificate {
 export interface PassphraseOpener {
   /**
    * The plaintext in pieces. NOTHING may be done with a piece that can't be undone until the iteration has ended
-   * without a throw: a manipulated message gives bytes first and throws `tampered` last. A piece is valid until the next is
+   * without a throw: a manipulated message gives bytes first and throws `tampered` last. The gpg door streams; the
+   * OpenPGP.js door holds the whole message and yields only after it was found whole. A piece is valid until the next is
    * asked for.
    */
   open(message: AsyncIterable<Uint8Array>, passphrase: string, signal: AbortSignal): AsyncIterable<Uint8Array>

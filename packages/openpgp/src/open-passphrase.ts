@@ -3,9 +3,9 @@
 
 import { BackupError } from "@backup-cloud/format"
 import type { PassphraseOpener } from "./doors.ts"
-import { type Ending, EXTRA, runGpg } from "./gpg.ts"
+import { type Ending, EXTRA, gather, runGpg } from "./gpg.ts"
 import type { GpgHome } from "./home.ts"
-import { library, policy } from "./js.ts"
+import { library, MOST_MESSAGE, policy } from "./js.ts"
 import { damaged, judgeOpening } from "./opening.ts"
 import { type SealedParts, splitSealed, TAG } from "./packets.ts"
 import { passphraseBytes } from "./passphrase.ts"
@@ -48,59 +48,41 @@ export function gpgPassphraseOpener(home: GpgHome): PassphraseOpener {
   }
 }
 
-/** Streams through OpenPGP.js. */
+/** Through OpenPGP.js, in memory: at most 64 MiB, and all of it or nothing. */
 export function jsPassphraseOpener(): PassphraseOpener {
   return {
     async *open(message, passphrase, signal) {
       passphraseBytes(passphrase)
       const parts = await splitSealed(message, OBJECT)
+      let bytes: Uint8Array
       try {
-        const pgp = await library()
-        // What comes out counts for nothing before the end, as of the other door.
-        const config = { ...(await policy(pgp)), allowUnauthenticatedStream: true }
-        const failures: unknown[] = []
-        const input = ReadableStream.from(keeping(withoutPkesks(parts), failures, signal))
-        let data: AsyncIterable<Uint8Array>
-        try {
-          const sealed = await pgp.readMessage({ binaryMessage: input, config })
-          const sessionKeys = await pgp.decryptSessionKeys({ message: sealed, passwords: passphrase, config })
-          const usable = sessionKeys.flatMap((key) =>
-            key.algorithm === null ? [] : [{ ...key, algorithm: key.algorithm }],
-          )
-          const opened = await pgp.decrypt({ message: sealed, sessionKeys: usable, format: "binary", config })
-          data = opened.data as unknown as AsyncIterable<Uint8Array>
-        } catch (cause) {
-          throw failures[0] ?? refused(cause)
-        }
-        const pieces = data[Symbol.asyncIterator]()
-        for (;;) {
-          const next = await pieces.next().catch((cause: unknown) => {
-            throw failures[0] ?? damaged(OBJECT, cause)
-          })
-          if (next.done === true) break
-          yield next.value
-        }
-        signal.throwIfAborted()
+        bytes = await gather(withoutPkesks(parts), MOST_MESSAGE, OBJECT)
       } finally {
         await parts.close()
       }
-    },
-  }
-}
-
-/** Copies, since the library takes pieces ahead; what the input throws is kept, apart from what the library does. */
-async function* keeping(
-  input: AsyncIterable<Uint8Array>,
-  failures: unknown[],
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const piece of input) {
       signal.throwIfAborted()
-      yield Uint8Array.from(piece)
-    }
-  } catch (error) {
-    failures.push(error)
-    throw error
+      const pgp = await library()
+      const config = await policy(pgp)
+      let sessionKeys: Awaited<ReturnType<typeof pgp.decryptSessionKeys>>
+      try {
+        const sealed = await pgp.readMessage({ binaryMessage: bytes, config })
+        sessionKeys = await pgp.decryptSessionKeys({ message: sealed, passwords: passphrase, config })
+      } catch (cause) {
+        throw refused(cause)
+      }
+      const usable = sessionKeys.flatMap((key) =>
+        key.algorithm === null ? [] : [{ ...key, algorithm: key.algorithm }],
+      )
+      let data: Uint8Array
+      try {
+        const sealed = await pgp.readMessage({ binaryMessage: bytes, config })
+        data = (await pgp.decrypt({ message: sealed, sessionKeys: usable, format: "binary", config }))
+          .data as Uint8Array
+      } catch (cause) {
+        throw damaged(OBJECT, cause)
+      }
+      signal.throwIfAborted()
+      yield data
+    },
   }
 }
