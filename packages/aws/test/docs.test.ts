@@ -26,6 +26,8 @@ const people: Readonly<Record<string, string>> = {
   operator: "oscar",
   holder: "alice",
   replica: "account",
+  deployer: "deployer",
+  process: "process",
 }
 /** What a person exported in a block, which is there in the next one. */
 const exported = new Map<string, Readonly<Record<string, string>>>()
@@ -102,6 +104,9 @@ test("from an empty account to a first restore, as written", async () => {
       "operator",
       "holder",
       "operator",
+      "deployer",
+      "administrator",
+      "process",
       "replica",
       ...["account", "account", "administrator", "account", "account"],
       ...["account", "account", "account"],

@@ -68,8 +68,29 @@ test("status gives the age and the state of every source; a backup that fails sa
   assert.equal(read().get('backup_cloud_backup_success{source="docs"}'), 0)
 })
 
-test("where the numbers cannot be written, that is said, and the file's folder is not made", () => {
+test("with emf, a line for CloudWatch is among what is said, of a backup that fails too", () => {
+  const line = (said: string): Record<string, unknown> => {
+    const found = said.split("\n").find((each) => each.startsWith("{"))
+    return JSON.parse(found ?? assert.fail(said)) as Record<string, unknown>
+  }
+  assert.ok(!existsSync(data))
+  const failed = line(world.as("admin", "backup", "docs", "--metrics", "emf").stdout)
+  assert.deepEqual([failed["Source"], failed["Failed"], failed["Complete"]], ["docs", 1, 0])
   mkdirSync(data)
+  writeFileSync(`${data}/a`, "a".repeat(1000))
+  const ended = line(world.ok("admin", "backup", "docs", "--metrics", "emf"))
+  assert.deepEqual([ended["Failed"], ended["Complete"], ended["Files"], ended["Bytes"]], [0, 1, 2, 1000])
+  writeFileSync(`${data}/a`, "a".repeat(499))
+  assert.deepEqual([ended["Shrank"], line(world.ok("admin", "backup", "docs", "--metrics", "emf"))["Shrank"]], [0, 1])
+  const { CloudWatchMetrics } = ended["_aws"] as {
+    CloudWatchMetrics: { Namespace: string; Metrics: { Name: string }[] }[]
+  }
+  assert.equal(CloudWatchMetrics[0]?.Namespace, "BackupCloud")
+  for (const { Name } of CloudWatchMetrics[0].Metrics) assert.equal(typeof ended[Name], "number", Name)
+  assert.ok(!existsSync(world.file("emf")))
+})
+
+test("where the numbers cannot be written, that is said, and the file's folder is not made", () => {
   const nowhere = world.file("nowhere/backup.prom")
   const said = world.as("admin", "status", "--metrics", nowhere)
   assert.equal(said.status, 2)

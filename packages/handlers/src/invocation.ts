@@ -46,7 +46,7 @@ export interface Surroundings {
 }
 
 /** Of the time that there is, the part that is left for the end of a run, and the most of it: sealing and storing what is under way. */
-const END_PART = 0.2
+const END_PART = 1 / 2
 const MOST_END_MS = 120_000
 /** An invocation that is cut off all the same loses no more than this. */
 const CHECKPOINT_MINUTES = 5
@@ -110,17 +110,22 @@ async function backUp(name: string, { env, now, remaining }: Surroundings, log: 
     home: join(tmpdir(), "backup-cloud"),
     random: (bytes) => new Uint8Array(randomBytes(bytes)),
   })
-  const trust = await machine.trust({ strict: true })
-  return await backupSource(machine, trust, {
-    name,
-    source: async () => openPlace((await machine.identity?.source())?.place, env),
-    checkpointMinutes: CHECKPOINT_MINUTES,
-    // What a function has is a part of one processor; memory is what counts.
-    workers: 1,
-    volumeBytes: VOLUME_BYTES,
-    onEvent: logger(log),
-    stop: time.stop,
-  })
+  try {
+    const trust = await machine.trust({ strict: true })
+    return await backupSource(machine, trust, {
+      name,
+      source: async () => openPlace((await machine.identity?.source())?.place, env),
+      checkpointMinutes: CHECKPOINT_MINUTES,
+      // What a function has is a part of one processor; memory is what counts.
+      workers: 1,
+      volumeBytes: VOLUME_BYTES,
+      onEvent: logger(log),
+      stop: time.stop,
+    })
+  } catch (error) {
+    // Whatever an abort makes of what was under way.
+    throw time.signal.aborted ? time.signal.reason : error
+  }
 }
 
 /** When to stop reading, and when to give up. */

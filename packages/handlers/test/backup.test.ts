@@ -7,10 +7,15 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { DeleteParameterCommand, GetParameterCommand } from "@aws-sdk/client-ssm"
-import { Cloud, metricsOf } from "./cloud.ts"
+import { type Asked, type Proxy, startProxy } from "../../source-s3/test/proxy.ts"
+import { Cloud, type Invoked, metricsOf } from "./cloud.ts"
 
+const MiB = 1_048_576
 const MINUTES = 15 * 60_000
+/** Time for all but what is held back. */
+const SECONDS = 18_000
 let cloud: Cloud
+let proxy: Proxy
 
 before(async () => {
   cloud = await Cloud.open()
@@ -20,9 +25,11 @@ before(async () => {
   ] as const)
     await cloud.put(name, value, "SecureString")
   cloud.enrol("parameters", "ssm:/app")
-  cloud.enrol("objects", "s3://data/in")
+  proxy = await startProxy(cloud.moto.endpoint)
+  cloud.enrol("objects", `s3://data/in?endpoint=${encodeURIComponent(proxy.endpoint)}&region=us-east-1`)
 })
 after(async () => {
+  await proxy.close()
   await cloud.close()
 })
 
@@ -35,6 +42,7 @@ test("parameters are backed up by the bundle alone, and come back; nothing secre
   const invoked = await cloud.invoke({ source: "parameters" }, MINUTES)
   assert.equal(invoked.error, null, invoked.text)
   const { run, bytes, stored, ...reply } = invoked.reply ?? {}
+  assert.match(String(run), /^[0-9]{8}T[0-9]{6}Z-/)
   assert.deepEqual(reply, { source: "parameters", outcome: "complete", continuation: 0, files: 4, errors: 0 })
   assert.equal(bytes, "web".length + "open sesame".length)
   assert.ok(Number(stored) > 0)
@@ -46,11 +54,7 @@ test("parameters are backed up by the bundle alone, and come back; nothing secre
   for (const secret of ["sesame", await value(`${path}/secret`), ...key.filter((line) => line.length > 60)])
     assert.ok(!invoked.text.includes(secret), secret)
   assert.deepEqual(cloud.left(), [])
-  const { world } = cloud
-  world.ok("oscar", "verify")
-  const target = world.file("parameters-restored")
-  const release = world.release("parameters@latest", "of parameters")
-  world.ok("oscar", "restore", `parameters@${String(run)}`, "--release", release, "--to", target)
+  const target = await cloud.restored("parameters")
   assert.equal(readFileSync(join(target, "app/password"), "utf8"), "open sesame")
 })
 
@@ -81,8 +85,56 @@ test("what a function cannot back up is said to be so", async () => {
   assert.match(error.message, /git:https.* a container/)
 })
 
-test("objects of a bucket are backed up", async () => {
-  for (let i = 0; i < 4; i++) await cloud.object(`in/${i}`, randomBytes(5_000_000))
-  const [invoked] = await cloud.invokeAll("objects", MINUTES)
-  assert.equal(invoked?.reply?.["outcome"], "complete", invoked?.text)
+/** Whether a request is for content of an object. */
+const isContent = ({ method, key, query }: Asked): boolean => method === "GET" && key !== "" && !query.has("tagging")
+
+/** Lets so many requests for content through, and none after them: the network has no more to give. */
+function letThrough(count: number): void {
+  let left = count
+  proxy.fail = (asked) => (isContent(asked) && left-- <= 0 ? { stallAfter: 1000 } : null)
+}
+
+test("where the time is not enough, each invocation goes on from the one before, amidst an object too", async () => {
+  const objects = new Map<string, Uint8Array>()
+  for (let i = 0; i < 5; i++) objects.set(`small-${i}`, randomBytes(MiB))
+  objects.set("zz-large", randomBytes(40 * MiB))
+  for (const [name, bytes] of objects) await cloud.object(`in/${name}`, bytes)
+  const invocations: Invoked[] = []
+  // Small objects come whole, large ones in ranges of 8 MiB.
+  for (const requests of [5 + 2, 4, Infinity]) {
+    letThrough(requests)
+    const event = invocations.at(-1)?.reply ?? { source: "objects" }
+    invocations.push(await cloud.invoke(event, requests === Infinity ? MINUTES : SECONDS))
+  }
+  const [first, second, last] = invocations
+  assert.deepEqual(
+    invocations.map(({ reply }) => [reply?.["outcome"], reply?.["continuation"], reply?.["files"]]),
+    [
+      ["continues", 1, 6],
+      ["continues", 2, 6],
+      ["complete", 2, 7],
+    ],
+    invocations.map(({ text }) => text).join("\n"),
+  )
+  assert.ok(invocations.every(({ memory }) => memory < 512 * MiB))
+  // Of the large object all but the last 8 MiB were there.
+  assert.ok(Number(last?.reply?.["stored"]) < 20 * MiB, last?.text)
+  // No more than that is counted of a run that is not over.
+  const counted = Object.entries(metricsOf(first ?? assert.fail())).filter(([, value]) => typeof value === "number")
+  assert.deepEqual(counted.map(([name]) => name).sort(), ["DurationSeconds", "StoredBytes"])
+  assert.deepEqual([metricsOf(last ?? assert.fail())["Files"], second?.error], [7, null])
+  assert.deepEqual(cloud.left(), [])
+  const target = await cloud.restored("objects")
+  for (const [name, bytes] of objects) assert.ok(readFileSync(join(target, name)).equals(bytes), name)
+})
+
+test("an invocation that gets no further is an error, until more comes", async () => {
+  await cloud.object("in/zzz", randomBytes(24 * MiB))
+  letThrough(0)
+  const first = await cloud.invoke({ source: "objects" }, SECONDS)
+  assert.equal(first.error?.name, "unavailable", first.text)
+  assert.match(first.error.message, /read nothing to its end and stored no content/)
+  letThrough(Infinity)
+  const second = await cloud.invoke({ source: "objects" }, MINUTES)
+  assert.equal(second.reply?.["outcome"], "complete", second.text)
 })

@@ -14,6 +14,7 @@ import {
 } from "@aws-sdk/client-s3"
 import { ParameterType, PutParameterCommand, SSMClient } from "@aws-sdk/client-ssm"
 import { bundle } from "../../../tools/bundle.ts"
+import { of, run } from "../../cli/test/run.ts"
 import { World } from "../../cli/test/world.ts"
 import { anybody, type Moto, startMoto } from "../../store/test/moto.ts"
 
@@ -57,8 +58,15 @@ export class Cloud {
   readonly temporary = this.world.file("tmp")
   readonly #runtime = this.world.file("runtime.mjs")
 
+  /** What a process finds in its environment to reach moto. */
+  readonly #aws: Readonly<Record<string, string>>
+
   private constructor(moto: Moto) {
     this.moto = moto
+    this.#aws = {
+      ...{ AWS_ENDPOINT_URL: moto.endpoint, AWS_REGION: "us-east-1", AWS_EC2_METADATA_DISABLED: "true" },
+      ...{ AWS_ACCESS_KEY_ID: anybody.accessKeyId, AWS_SECRET_ACCESS_KEY: anybody.secretAccessKey },
+    }
     const access = { endpoint: moto.endpoint, region: "us-east-1", credentials: anybody }
     this.s3 = new S3Client({ ...access, forcePathStyle: true })
     this.ssm = new SSMClient(access)
@@ -67,9 +75,7 @@ export class Cloud {
   static async open(): Promise<Cloud> {
     const cloud = new Cloud(await startMoto())
     const { world, s3 } = cloud
-    const env = { AWS_ENDPOINT_URL: cloud.moto.endpoint, AWS_REGION: "us-east-1", AWS_EC2_METADATA_DISABLED: "true" }
-    const keys = { AWS_ACCESS_KEY_ID: anybody.accessKeyId, AWS_SECRET_ACCESS_KEY: anybody.secretAccessKey }
-    Object.assign(process.env, env, keys)
+    Object.assign(process.env, cloud.#aws)
     await s3.send(new CreateBucketCommand({ Bucket: "archive", ObjectLockEnabledForBucket: true }))
     const on = { Status: "Enabled" } as const
     await s3.send(new PutBucketVersioningCommand({ Bucket: "archive", VersioningConfiguration: on }))
@@ -109,10 +115,7 @@ export class Cloud {
   async invoke(event: unknown, remaining: number, more: Readonly<Record<string, string>> = {}): Promise<Invoked> {
     const { source = "" } = event as { source?: string }
     const env = {
-      AWS_ENDPOINT_URL: this.moto.endpoint,
-      AWS_REGION: "us-east-1",
-      AWS_ACCESS_KEY_ID: anybody.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: anybody.secretAccessKey,
+      ...this.#aws,
       PATH: "",
       TMPDIR: this.temporary,
       BACKUP_CLOUD_ARCHIVE: "ssm:/",
@@ -151,6 +154,29 @@ export class Cloud {
       // As a state machine does, whose input the reply is.
       event = invoked.reply
     }
+  }
+
+  /**
+   * Runs the command as somebody, and fails unless it succeeds. Not waited for in the way of the world's own: moto would wait in
+   * turn for somebody to read what it logs.
+   */
+  async ok(who: string, ...args: string[]): Promise<void> {
+    const { status, stdout, stderr } = await run(of(this.world, who, this.#aws), ...args)
+    assert.equal(status, 0, `${who}: backup-cloud ${args.join(" ")}\n${stdout}${stderr}`)
+  }
+
+  /** All that lies in the last run of a source, restored into a folder, after the archive was verified. */
+  async restored(source: string): Promise<string> {
+    const [run, file, target] = [
+      `${source}@latest`,
+      this.world.file(`${source}.release`),
+      this.world.file(`${source}.restored`),
+    ]
+    await this.ok("oscar", "verify")
+    await this.ok("oscar", "request", run, "--reason", "a test", "--out", `${file}.request`)
+    await this.ok("alice", "keyholder", "approve", `${file}.request`, "--out", file, "--yes")
+    await this.ok("oscar", "restore", run, "--release", file, "--to", target)
+    return target
   }
 
   /** What an invocation left among the temporary files. */

@@ -15,6 +15,8 @@ export interface Asked {
 type Failure =
   | { readonly status: number; readonly code: string }
   | { readonly cutAfter: number }
+  /** Nothing more comes after so many bytes, and the connection stays. */
+  | { readonly stallAfter: number }
   | { readonly flipAt: number }
   /** Carried out, but the connection breaks before the answer. */
   | { readonly lostReply: true }
@@ -73,7 +75,8 @@ export async function startProxy(to: string): Promise<Proxy> {
           return
         }
         answer.destroy()
-        outgoing.write(piece.subarray(0, failure.cutAfter), () => outgoing.destroy())
+        if ("stallAfter" in failure) outgoing.write(piece.subarray(0, failure.stallAfter))
+        else outgoing.write(piece.subarray(0, failure.cutAfter), () => outgoing.destroy())
       })
     })
     onward.once("error", () => outgoing.destroy())

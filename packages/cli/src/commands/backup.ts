@@ -4,6 +4,7 @@ import type { BackupEvent, BackupResult } from "@backup-cloud/backup"
 import { BackupError, escapeControl, fromByteString } from "@backup-cloud/format"
 import type { Trust } from "@backup-cloud/trust"
 import { backupSource, type SourceEvent } from "backup-cloud/parts/backup"
+import { metricsLine } from "backup-cloud/parts/emf"
 import { type Extent, readExtent, readSecrets } from "backup-cloud/parts/secrets"
 import { type Command, Option } from "commander"
 import { type SourceConfig, sourceConfig } from "../config.ts"
@@ -20,27 +21,39 @@ export function addBackupCommand(root: Command, register: Register): void {
     "back up; without names every source whose keys are here",
     async (session, names, options) => {
       const metrics = new Metrics()
+      const toLog = options["metrics"] === "emf"
+      const file = toLog ? undefined : options["metrics"]
+      const onEnded: OnEnded = (source, ending, seconds) => {
+        if (toLog) session.io.out(metricsLine(source, ending, seconds, session.io.now()))
+      }
       try {
-        await backupAll(session, names, options["prove"] === "all", metrics)
+        await backupAll(session, names, options["prove"] === "all", metrics, onEnded)
       } catch (error) {
         // What went wrong with the backup counts for more than what does with its numbers.
-        await metrics.write(options["metrics"]).catch((second: unknown) => {
+        await metrics.write(file).catch((second: unknown) => {
           if (second instanceof BackupError) session.warn(escapeControl(second.message))
         })
         throw error
       }
-      await metrics.write(options["metrics"])
+      await metrics.write(file)
     },
   )
     .addOption(new Option("--prove <what>", "open every volume again before it is kept").choices(["all"]))
-    .option("--metrics <file>", "where to put numbers for Prometheus' node_exporter, FILE.prom")
+    .option(
+      "--metrics <file>",
+      "where to put numbers for Prometheus' node_exporter, FILE.prom; emf: a line for CloudWatch, to standard output",
+    )
 }
+
+/** Told how each source ended; `null` if it threw. */
+type OnEnded = (source: string, ending: BackupResult | null, seconds: number) => void
 
 async function backupAll(
   session: Session,
   given: readonly string[],
   proveAll: boolean,
   metrics: Metrics,
+  onEnded: OnEnded,
 ): Promise<void> {
   const trust = await session.trust({ strict: true })
   const names = given.length > 0 ? given : await sourcesHere(session, trust)
@@ -52,9 +65,9 @@ async function backupAll(
   const unfinished: string[] = []
   let first: BackupError | null = null
   for (const name of names) {
+    const started = session.io.now().getTime()
     try {
       metrics.set("backup_success", name, 0)
-      const started = session.io.now().getTime()
       const result = await backupOne(session, trust, name, proveAll)
       const ended = session.io.now().getTime()
       metrics.set("backup_success", name, result.outcome === "complete" ? 1 : 0)
@@ -63,8 +76,10 @@ async function backupAll(
       metrics.set("backup_entries", name, result.entries)
       metrics.set("backup_bytes", name, result.bytes)
       metrics.set("backup_stored_bytes", name, result.stored)
+      onEnded(name, result, (ended - started) / 1000)
       if (result.outcome !== "complete") unfinished.push(`${name}: ${result.outcome}`)
     } catch (error) {
+      onEnded(name, null, (session.io.now().getTime() - started) / 1000)
       // One source that fails does not keep the others from being backed up.
       if (!(error instanceof BackupError) || names.length === 1) throw error
       session.io.note(`backup-cloud: ${name}: ${escapeControl(error.message)}`)
