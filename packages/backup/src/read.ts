@@ -165,12 +165,12 @@ async function* pieces(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGenerator
   if (stop.aborted) return
   try {
     for await (const started of inOrder(jobs, JOBS_AHEAD, deps.signal, (job) => start(deps, job))) {
+      if (stop.aborted) return
       const { job, found } = started
       if (started.pieces === null) yield { job, found, piece: null, fresh: [] }
       else
         for await (const piece of whileWanted(started.pieces, stop))
           yield { job, found, piece, fresh: markFresh(deps, piece) }
-      if (stop.aborted) return
     }
   } catch (error) {
     if (!stop.aborted) throw error
