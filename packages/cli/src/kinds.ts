@@ -16,7 +16,7 @@ import {
   type RepositoryPlace,
   repositoryPlace,
 } from "./kinds-git.ts"
-import { type MysqlPlace, mysqlAccess, mysqlPlace } from "./mysql.ts"
+import { type MysqlPlace, mysqlAccess, mysqlDump, mysqlPlace } from "./mysql.ts"
 import type { PasswordPlace } from "./passwords.ts"
 import { chosenNames, postgresAccess } from "./postgres.ts"
 import { s3Settings } from "./s3-options.ts"
@@ -156,7 +156,8 @@ export async function openSource(session: Session, name: string, config: SourceC
     }
     case "mysql": {
       const { mysqlSource } = await installed("source-mysql", () => import("@backup-cloud/source-mysql"))
-      return mysqlSource({ ...mysqlAccess(session, name, place, config), schemas: place.schemas, now: io.now })
+      const { schemas } = place
+      return mysqlSource({ ...mysqlAccess(session, name, place, config), ...mysqlDump(place), schemas, now: io.now })
     }
   }
 }

@@ -17,7 +17,9 @@ export interface MysqlPlace {
   readonly settings: Readonly<Partial<Record<(typeof SETTINGS)[number], string>>>
 }
 
-const SETTINGS = ["socket", "tls_ca", "tls"] as const
+const SETTINGS = ["socket", "tls_ca", "tls", "dump", "threads"] as const
+/** Tables that mydumper dumps at the same time. */
+const THREADS = "4"
 
 /** Throws `usage` for what cannot be meant, without the URL in it: there may be a password in it. */
 export function mysqlPlace(text: string): MysqlPlace {
@@ -38,6 +40,8 @@ export function mysqlPlace(text: string): MysqlPlace {
   const known = Object.keys(settings).every((name) => (SETTINGS as readonly string[]).includes(name))
   const absolute = [socket, ca].every((path) => path === undefined || isAbsolute(path))
   if (username === "" || hostname === "" || hash !== "" || !known || !absolute) return wrong()
+  const { dump, threads = THREADS } = settings
+  if ((dump ?? "mydumper") !== "mydumper" || !/^[1-9]\d?$/.test(threads) || (settings.threads && !dump)) return wrong()
   if (tls !== "off" || (settings.tls !== undefined && ca !== undefined)) return wrong()
   try {
     const schemas = pathname.slice(1) === "" ? [] : pathname.slice(1).split(",").map(decodeURIComponent)
@@ -47,6 +51,10 @@ export function mysqlPlace(text: string): MysqlPlace {
     return wrong()
   }
 }
+
+/** Which program dumps the rows. */
+export const mysqlDump = ({ settings: { dump, threads = THREADS } }: MysqlPlace) =>
+  dump === undefined ? {} : { mydumper: { threads: Number(threads) } }
 
 /** What the package takes. @param name of the source, for what its programs say, and for messages */
 export function mysqlAccess(

@@ -102,6 +102,59 @@ function dumping(parent: number): boolean {
   return false
 }
 
+test("rows come by mydumper when the URL says so, and come back; of a run that is killed nothing is left running or lying there", async () => {
+  server.sql("GRANT RELOAD ON *.* TO saver")
+  const url = `mysql://saver@127.0.0.1:${server.port}/?dump=mydumper&threads=2`
+  world.ok("admin", "source", "add", "many", url, "--password-file", world.file("password"))
+  const { child, ended } = world.spawn("admin", "backup", "many")
+  const program = await seen(child.pid ?? 0)
+  // It does not come to its end by itself now.
+  kill(program, "SIGSTOP")
+  kill(child.pid ?? 0, "SIGKILL")
+  await ended
+  for (let tries = 0; lives(program); tries++) {
+    assert.ok(tries < 500, "it outlives the command")
+    await sleep(10)
+  }
+  assert.equal(staged(child.pid ?? 0).length, 1)
+  world.ok("admin", "backup", "many")
+  assert.deepEqual(staged(child.pid ?? 0), [])
+  const restore = ["restore", "many@latest", "--release", world.release("many@latest", "of many")]
+  world.ok("oscar", ...restore, "--to", administrator(other), "--overwrite", "--verify")
+  assert.deepEqual(other.portrait(), server.portrait())
+  assert.match(world.as("admin", "doctor").stdout, /ok +mydumper is installed/)
+})
+
+/** Folders of a process, which may have ended, in which mydumper's files lie. */
+const staged = (pid: number): string[] =>
+  readdirSync("/dev/shm")
+    .filter((name) => name.startsWith("backup-cloud-mydumper-"))
+    .filter((name) => {
+      try {
+        return readFileSync(join("/dev/shm", name, "owner"), "latin1").startsWith(`${pid} `)
+      } catch {
+        return false
+      }
+    })
+
+function lives(id: number): boolean {
+  try {
+    return readFileSync(`/proc/${id}/stat`, "latin1").split(" ")[2] !== "Z"
+  } catch {
+    return false
+  }
+}
+
+/** Id of the mydumper of a process that dumps, once it is one. */
+async function seen(parent: number): Promise<number> {
+  for (let tries = 0; tries < 30_000; tries++) {
+    for (const id of readFileSync(`/proc/${parent}/task/${parent}/children`, "latin1").split(" ").filter(Boolean))
+      if (readFileSync(`/proc/${id}/cmdline`, "latin1").startsWith("mydumper\0--defaults-file")) return Number(id)
+    await sleep(1)
+  }
+  throw new Error("mydumper was not seen")
+}
+
 test("what a URL of a server cannot mean is refused, and a password in it is", () => {
   for (const rest of [
     "127.0.0.1/",
@@ -113,6 +166,9 @@ test("what a URL of a server cannot mean is refused, and a password in it is", (
     "saver@127.0.0.1/?tls=off&tls_ca=/ca.pem",
     "saver@127.0.0.1/?socket=relative",
     "saver@127.0.0.1/?password_file=/a",
+    "saver@127.0.0.1/?dump=other",
+    "saver@127.0.0.1/?threads=2",
+    "saver@127.0.0.1/?dump=mydumper&threads=0",
   ])
     world.fails("admin", exitCode.usage, "source", "add", "wrong", `mysql://${rest}`)
   for (const port of ["", ":1", ":99999"]) {

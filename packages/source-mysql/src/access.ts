@@ -66,7 +66,8 @@ export function optionFile(access: MysqlAccess, flavour: Flavour, password: stri
 export { closeSync as closeOptionFile }
 
 function optionText({ user, host, port = 3306, socket, ca }: MysqlAccess, flavour: Flavour, password: string | null) {
-  const verify = flavour === "mariadb" ? ["ssl", "ssl-verify-server-cert"] : ["ssl-mode=VERIFY_IDENTITY"]
+  // Without its value mydumper would not look at the name.
+  const verify = flavour === "mariadb" ? ["ssl", "ssl-verify-server-cert=1"] : ["ssl-mode=VERIFY_IDENTITY"]
   const clear = flavour === "mariadb" ? ["skip-ssl"] : ["ssl-mode=DISABLED"]
   const lines = [
     `user=${quoted(user)}`,

@@ -16,7 +16,7 @@ export type Cut = Uint8Array | { readonly schema: string }
  * Whether a part ends after a row. Asked of each row.
  * @param fresh whether another INSERT begins there by itself
  * @param mark 32 bits that follow from the bytes of the row
- * @param bytes of rows that the part has
+ * @param bytes that the part has
  */
 export type EndsPart = (fresh: boolean, mark: number, bytes: number) => boolean
 
@@ -219,6 +219,7 @@ export class Cutter {
     this.#bytes.push(bytes)
     this.#rows?.update(bytes)
     this.#rowBytes += bytes.length
+    this.#partBytes += bytes.length
   }
 
   #endRow(mark: number): void {
@@ -227,7 +228,6 @@ export class Cutter {
     // The upper bits: the lower ones of such a hash hardly mix.
     const draw = (mark >>> 16) % AVERAGE
     this.#fresh = draw < this.#rowBytes || this.#statementBytes > MOST
-    this.#partBytes += this.#rowBytes
     if (this.#endsPart?.(this.#fresh, mark, this.#partBytes) === true) this.#endPart()
   }
 
@@ -286,6 +286,7 @@ export class Cutter {
 
   #emit(text: string): void {
     this.#bytes.push(Buffer.from(text, "latin1"))
+    this.#partBytes += text.length
   }
 
   #statsOf(table: string): TableStats {

@@ -21,6 +21,8 @@ export interface MydumperOptions {
 }
 
 const LIMIT = 268_435_456
+/** What makes the dump program leave rows out. */
+export const DEFINITIONS = ["--no-data"]
 
 export interface ByMydumper {
   readonly client: FoundTool
@@ -43,7 +45,7 @@ export async function* entriesByMydumper(o: ByMydumper): AsyncGenerator<readonly
   const before = await tablesOf(client, options, schemas, signal)
   const { folder, file, eachSchema } = entryMaker(options.now(), schemas)
   const unseen = { ...facts, hasPosition: false }
-  const definitions = new TablesDump(tool, options, unseen, ["--no-data"])
+  const definitions = new TablesDump(tool, options, unseen, DEFINITIONS)
   const rows =
     schemas.length === 0
       ? null
@@ -53,8 +55,8 @@ export async function* entriesByMydumper(o: ByMydumper): AsyncGenerator<readonly
           limit: mydumper.limit ?? LIMIT,
         })
   try {
-    yield [folder("."), ...(schemas.length > 0 ? [folder(FOLDERS.tables)] : [])]
-    yield eachSchema("tables", (schema, s) => definitions.part(schema, false, s))
+    yield [folder("."), ...(schemas.length > 0 ? [folder(FOLDERS.definitions)] : [])]
+    yield eachSchema("definitions", (schema, s) => definitions.part(schema, false, s))
     if (rows !== null) yield [folder(ROWS_FOLDER)]
     let number = 0
     for await (const files of rows?.files() ?? []) {
@@ -62,7 +64,7 @@ export async function* entriesByMydumper(o: ByMydumper): AsyncGenerator<readonly
       yield []
     }
     await definitions.stop()
-    const views = new TablesDump(tool, options, unseen, ["--no-data"])
+    const views = new TablesDump(tool, options, unseen, DEFINITIONS)
     const same = async (): Promise<void> => {
       checkSame(before, await tablesOf(client, options, schemas, signal))
     }

@@ -18,6 +18,7 @@ import type { FoundTool, RunningTool } from "./tool.ts"
 
 /** Milliseconds between two looks. */
 const EACH = 20
+const STILL = 120_000
 const PIECE = 1_048_576
 const NAME = /^([\w$-]+)\.([\w$-]+?)(?:\.(\d{5,}))?\.sql$/
 const NOT_WHOLE = "the backup is not whole"
@@ -31,6 +32,8 @@ export interface RowsDumpOptions {
   /** Bytes. */
   readonly limit: number
   readonly endsPart: EndsPart
+  /** Milliseconds after which a program that neither computes nor writes is ended; two minutes unless given. */
+  readonly still?: number
   readonly signal: AbortSignal
 }
 
@@ -52,7 +55,9 @@ export class RowsDump implements AsyncDisposable {
   #unread = 0
   #isHeld = false
   #stopped = false
+  #stoodStill = false
   readonly #work: Promise<void>
+  readonly #guarding: Promise<void>
   #ended = false
   #wake: () => void = () => undefined
 
@@ -66,6 +71,7 @@ export class RowsDump implements AsyncDisposable {
       "abort",
       () => {
         this.#wake()
+        void this[Symbol.asyncDispose]()
       },
       { once: true },
     )
@@ -75,6 +81,7 @@ export class RowsDump implements AsyncDisposable {
     })
     // It is told where files are asked for.
     this.#work.catch(() => undefined)
+    this.#guarding = this.#guard()
   }
 
   static async start(options: RowsDumpOptions): Promise<RowsDump> {
@@ -94,6 +101,7 @@ export class RowsDump implements AsyncDisposable {
     this.#stopped = true
     await this.#running.stop()
     await this.#work.catch(() => undefined)
+    await this.#guarding
     for (const rows of this.#tables.values()) await rows?.[Symbol.asyncDispose]()
     await this.#folder[Symbol.asyncDispose]()
   }
@@ -132,13 +140,16 @@ export class RowsDump implements AsyncDisposable {
     for (;;) {
       if (this.#stopped) return
       const last = this.#running.hasEnded
+      if (last && this.#stoodStill)
+        throw this.#running.failure(
+          "stood still and was ended, as its threads sometimes wait for each other",
+          NOT_WHOLE,
+          "incomplete",
+        )
       if (last) await this.#running.success(NOT_WHOLE, "incomplete")
-      for (const name of await this.#closed(last)) {
-        await this.#takeFile(name)
-        await this.#hold()
-      }
+      for (const name of await this.#closed(last)) await this.#takeFile(name)
       if (last) break
-      await this.#hold()
+      await this.#goOn()
       await sleep(EACH)
     }
     for (const [name, rows] of this.#tables) await this.#end(name, rows)
@@ -200,22 +211,41 @@ export class RowsDump implements AsyncDisposable {
     this.#tables.set(key, null)
   }
 
-  /** Holds the program while too much lies in the folder. What is listed by then is all there is to be read. */
-  async #hold(): Promise<void> {
-    const pending = [...this.#tables.values()].reduce((sum, rows) => sum + (rows?.pending ?? 0), 0)
-    const staged = this.#unread + pending + (await bytesIn(this.#out))
-    const { limit } = this.#o
-    if (!this.#isHeld && staged > limit && !this.#running.hasEnded) {
-      this.#running.pause()
-      this.#isHeld = true
-      this.held++
+  /** Holds the program when too much lies in the folder: beside the taking of files, which takes longer than their writing. */
+  async #guard(): Promise<void> {
+    const { still = STILL } = this.#o
+    let [last, since] = ["", performance.now()]
+    while (!this.#ended && !this.#stopped) {
+      const now = await doneBy(this.#running.pid ?? 0)
+      if (now !== last || this.#isHeld) [last, since] = [now, performance.now()]
+      if (performance.now() - since > still) {
+        this.#stoodStill = true
+        await this.#running.stop()
+        return
+      }
+      if (!this.#isHeld && !this.#running.hasEnded && (await this.#staged()) > this.#o.limit) {
+        this.#isHeld = true
+        this.held++
+        this.#running.pause()
+      }
+      await sleep(EACH)
     }
-    if (!this.#isHeld || (this.#unread > 0 && staged > limit / 2)) return
-    // Nothing is there to be read, and nothing would ever be: what is not finished is cut where it is.
-    if (staged > limit / 2) for (const rows of this.#tables.values()) await rows?.end()
-    if (this.#unread > 0 && staged > limit / 2) return
-    this.#running.resume()
+  }
+
+  async #staged(): Promise<number> {
+    const pending = [...this.#tables.values()].reduce((sum, rows) => sum + (rows?.pending ?? 0), 0)
+    return this.#unread + pending + (await bytesIn(this.#out))
+  }
+
+  /** Lets the program go on when there is room. Called when all files that are closed have been taken. */
+  async #goOn(): Promise<void> {
+    const isFull = async (): Promise<boolean> => (await this.#staged()) > this.#o.limit / 2
+    if (!this.#isHeld) return
+    // Where nothing is there to be read, nothing would ever be: what is not finished is cut where it is.
+    if (this.#unread === 0 && (await isFull())) for (const rows of this.#tables.values()) await rows?.end()
+    if (this.#unread > 0 && (await isFull())) return
     this.#isHeld = false
+    this.#running.resume()
   }
 
   async #takeMetadata(): Promise<void> {
@@ -248,6 +278,16 @@ async function openFiles(pid: number): Promise<ReadonlySet<string> | null> {
   if (names.length === 0) return null
   const files = await Promise.all(names.map((name) => readlink(join(folder, name)).catch(() => "")))
   return new Set(files)
+}
+
+/** What changes while a process does anything: its processor time. */
+async function doneBy(pid: number): Promise<string> {
+  const stat = await readFile(`/proc/${pid}/stat`, "latin1").catch(() => "")
+  return stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(11, 13)
+    .join(" ")
 }
 
 async function bytesIn(folder: string): Promise<number> {

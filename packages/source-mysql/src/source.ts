@@ -65,7 +65,7 @@ function listing(tool: FoundTool, facts: ServerFacts, options: MysqlSourceOption
   const { folder, file, eachSchema } = entryMaker(options.now(), schemas)
   const everything = options.schemas.length === 0 && tool.flavour === "mariadb"
   const entries = [
-    ...[".", ...(schemas.length > 0 ? Object.values(FOLDERS) : [])].map(folder),
+    ...[".", ...(schemas.length > 0 ? [FOLDERS.tables, FOLDERS.code, FOLDERS.views] : [])].map(folder),
     ...eachSchema("tables", (schema, signal) => tables.part(schema, false, signal)),
     ...eachSchema("code", (schema, signal) => codeDump(tool, options, schema, signal)),
     ...eachSchema("views", (schema, signal) => tables.part(schema, schema === schemas.at(-1), signal)),

@@ -10,12 +10,25 @@ const INSERT = "INSERT INTO `"
 /** A part ends with one of so many INSERTs, of some 64 KiB, and at the latest when it has so many bytes. */
 const INSERTS_OF_PART = 256
 const MOST_BYTES = 67_108_864
+const BOTTOM = "COMMIT;\n"
+/** Bytes of `;` and LF. */
+const END_OF_INSERT = 2
 
 /** Where parts end that are to be the same from day to day. */
 export const byContent: EndsPart = (fresh, mark, bytes) =>
   fresh && (Math.imul(mark ^ (mark >>> 15), 0x2c1b3c6d) >>> 16) % INSERTS_OF_PART === 0
     ? true
     : fresh && bytes > MOST_BYTES
+
+/** Where parts end that are to be as long as others were. */
+export function bySizes(sizes: Iterable<number>): EndsPart {
+  const left = [...sizes]
+  return (_fresh, _mark, bytes) => {
+    const ends = bytes >= (left[0] ?? Infinity)
+    if (ends) left.shift()
+    return ends
+  }
+}
 
 export interface RowsFile {
   readonly schema: string
@@ -30,7 +43,8 @@ export class TableRows {
   readonly cutter: Cutter
   readonly #folder: string
   readonly #onFile: (file: RowsFile) => void
-  #top: string | null = null
+  /** What mydumper's files begin with. */
+  #settings: string | null = null
   #part: { readonly file: string; readonly handle: FileHandle; bytes: number } | null = null
   #count = 0
 
@@ -38,7 +52,9 @@ export class TableRows {
   constructor(schema: string, table: string, folder: string, endsPart: EndsPart, onFile: (file: RowsFile) => void) {
     this.schema = schema
     this.table = table
-    this.cutter = new Cutter(endsPart)
+    this.cutter = new Cutter((fresh, mark, bytes) =>
+      endsPart(fresh, mark, this.#top().length + bytes + END_OF_INSERT + BOTTOM.length),
+    )
     this.#folder = folder
     this.#onFile = onFile
   }
@@ -63,11 +79,11 @@ export class TableRows {
   async #begin(piece: Buffer): Promise<void> {
     const end = piece.indexOf(INSERT)
     const top = piece.subarray(0, Math.max(end, 0)).toString("latin1")
-    if (end < 0 || !/^(?:\/\*!.*\n)*$/.test(top) || (this.#top ?? top) !== top)
+    if (end < 0 || !/^(?:\/\*!.*\n)*$/.test(top) || (this.#settings ?? top) !== top)
       throw this.#strange("it has another form")
     const marker = `${top}-- Current Database: \`${this.schema}\`\n`
-    if (this.#top === null) await this.#write(this.cutter.push(Buffer.from(marker, "latin1")))
-    this.#top = top
+    if (this.#settings === null) await this.#write(this.cutter.push(Buffer.from(marker, "latin1")))
+    this.#settings = top
     await this.#write(this.cutter.push(piece.subarray(end)))
   }
 
@@ -86,15 +102,19 @@ export class TableRows {
   async #open() {
     const file = join(this.#folder, `${this.schema}.${this.table}.${++this.#count}`)
     const handle = await open(file, "wx", 0o600)
-    await handle.writeFile(`${this.cutter.header}USE \`${this.schema}\`;\nSTART TRANSACTION;\n`)
+    await handle.writeFile(this.#top())
     return { file, handle, bytes: 0 }
+  }
+
+  #top(): string {
+    return `${this.cutter.header}USE \`${this.schema}\`;\nSTART TRANSACTION;\n`
   }
 
   async #finish(): Promise<void> {
     const part = this.#part
     this.#part = null
     if (part === null) return
-    await part.handle.writeFile("COMMIT;\n")
+    await part.handle.writeFile(BOTTOM)
     const bytes = (await part.handle.stat()).size
     await part.handle.close()
     this.#onFile({ schema: this.schema, table: this.table, file: part.file, bytes })

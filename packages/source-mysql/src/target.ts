@@ -19,8 +19,10 @@ import {
 } from "@backup-cloud/format"
 import { checkAccess, type MysqlAccess } from "./access.ts"
 import { codeDump, TablesDump, usersDump } from "./dump.ts"
-import { partOf } from "./paths.ts"
+import { DEFINITIONS } from "./mydumper-source.ts"
+import { isRows, makesSchema, partOf } from "./paths.ts"
 import { query } from "./query.ts"
+import { RowsBack } from "./rows-back.ts"
 import { inspect } from "./server.ts"
 import { type FoundTool, findTool, startTool } from "./tool.ts"
 
@@ -59,9 +61,11 @@ class MysqlTarget implements ErasingTarget {
   #there: ReadonlySet<string> = new Set()
   /** Schemas whose tables were loaded. */
   readonly #loaded = new Set<string>()
+  readonly #rowsBack: RowsBack
 
   constructor(options: MysqlTargetOptions) {
     this.#options = options
+    this.#rowsBack = new RowsBack(options)
   }
 
   async begin(_what: string, signal: AbortSignal): Promise<void> {
@@ -90,7 +94,7 @@ class MysqlTarget implements ErasingTarget {
       const other = users.map(([user]) => String(user)).find((user) => !FIRST_USERS.includes(user))
       if (other !== undefined)
         conflict(`the server has users, ${escapeControl(other)} for one`, "choose files with --path")
-    } else if ((part.part === "tables" || part.part === "rows") && this.#there.has(part.schema)) {
+    } else if ((isRows(part) || makesSchema(part)) && this.#there.has(part.schema)) {
       conflict(`the schema ${escapeControl(part.schema)} is there already`, "restore to another server")
     }
     return false
@@ -131,7 +135,8 @@ class MysqlTarget implements ErasingTarget {
   async *read(entry: CatalogueEntry, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
     const staged = this.#staged.get(entry.path)
     const part = partOf(entry.path)
-    if (staged === undefined) yield* this.#dumped(part, signal)
+    if (staged === undefined && isRows(part)) yield* this.#rowsBack.read(part, entry.sha256, signal)
+    else if (staged === undefined) yield* this.#dumped(part, signal)
     else if (part !== "users" || this.#waiting.has(entry.path)) yield* contentOf(staged)
     else yield* this.#users(staged, signal)
   }
@@ -189,14 +194,9 @@ class MysqlTarget implements ErasingTarget {
     return this.#loading
   }
 
-  /** Loads what is whole and waits for nothing: the first name of a path is its turn. */
+  /** Loads what is whole and waits for nothing. */
   async #loadNext(signal: AbortSignal): Promise<void> {
-    const turn = (path: string): string => path.split("/", 1)[0] ?? ""
-    for (;;) {
-      const first = [...this.#waiting.keys()].map(turn).sort()[0]
-      const ready = [...this.#waiting].find(([path, whole]) => whole && turn(path) === first)
-      if (ready === undefined) return
-      const [path] = ready
+    for (let path = this.#next(); path !== null; path = this.#next()) {
       const part = partOf(path)
       if (part !== "facts") await this.#load(path, signal)
       this.#waiting.delete(path)
@@ -205,12 +205,29 @@ class MysqlTarget implements ErasingTarget {
     }
   }
 
+  /** The first name of a path is its turn; rows of a table are loaded in their order. */
+  #next(): string | null {
+    const turnOf = (path: string): string => path.split("/", 1)[0] ?? ""
+    let first: string | null = null
+    for (const turn of [...this.#waiting.keys()].map(turnOf)) if (first === null || turn < first) first = turn
+    const before = new Set<string>()
+    for (const [path, whole] of this.#waiting) {
+      if (turnOf(path) !== first) continue
+      const part = partOf(path)
+      const table = isRows(part) ? `${part.schema}.${part.table}` : path
+      if (whole && !before.has(table)) return path
+      before.add(table)
+    }
+    return null
+  }
+
   async #load(path: string, signal: AbortSignal): Promise<void> {
     const staged = this.#staged.get(path)
     if (staged === undefined) throw new TypeError("nothing is staged")
     await this.#run(contentOf(staged), `${escapeControl(fromByteString(path))} is loaded in part at most`, signal)
     const part = partOf(path)
-    if (part !== null && typeof part === "object" && part.part === "tables") this.#loaded.add(part.schema)
+    if (isRows(part)) this.#rowsBack.note(part, (await staged.stat()).size)
+    if (part !== null && makesSchema(part)) this.#loaded.add(part.schema)
   }
 
   /** @param notDone what a failure means */
@@ -243,7 +260,7 @@ class MysqlTarget implements ErasingTarget {
 
   /** What the server has now of a part. */
   async *#dumped(part: ReturnType<typeof partOf>, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
-    if (this.#client === null || this.#dump === null || part === null || part === "facts") return
+    if (this.#client === null || this.#dump === null || part === null || part === "facts" || isRows(part)) return
     if (part === "users") {
       yield* usersDump(this.#dump, this.#options, signal)
       return
@@ -253,9 +270,11 @@ class MysqlTarget implements ErasingTarget {
       return
     }
     const facts = { ...(await inspect(this.#client, this.#options, [part.schema], signal)), hasPosition: false }
-    const dump = new TablesDump(this.#dump, this.#options, facts)
-    for (const which of ["tables", "views"] as const)
-      for await (const piece of dump.part(part.schema, which === "views", signal)) if (which === part.part) yield piece
+    const more = part.part === "definitions" ? DEFINITIONS : []
+    const dump = new TablesDump(this.#dump, this.#options, facts, more)
+    for (const isView of [false, true])
+      for await (const piece of dump.part(part.schema, isView, signal))
+        if (isView === (part.part === "views")) yield piece
   }
 
   async #ask(columns: readonly string[], rest: string, signal: AbortSignal) {

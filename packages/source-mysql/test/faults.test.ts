@@ -3,13 +3,14 @@
 import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { readdirSync, readFileSync, readlinkSync } from "node:fs"
-import { kill, pid as ownPid } from "node:process"
+import { readdirSync, readFileSync } from "node:fs"
+import { kill } from "node:process"
 import { after, before, beforeEach, test } from "node:test"
 import { isFault } from "@backup-cloud/format"
 import { type Machine, makeMachine } from "../../backup/test/machine.ts"
 import type { MysqlSourceOptions } from "../src/index.ts"
 import { amidst, contentOf, makeSaver, PASSWORD, restoreInto, sourceOf } from "./helpers.ts"
+import { children, programOf } from "./processes.ts"
 import { Server } from "./server.ts"
 
 let server: Server
@@ -32,30 +33,6 @@ beforeEach(() => {
 })
 
 const BIG = "1-tables/shop.sql"
-
-/** Ids of the running programs that this process started. */
-function children(): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .filter((name) => {
-      try {
-        const stat = readFileSync(`/proc/${name}/stat`, "latin1")
-        const [state, parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-        return state !== "Z" && parent === String(ownPid)
-      } catch {
-        return false
-      }
-    })
-    .map(Number)
-}
-
-const programOf = (id: number): string => {
-  try {
-    return readlinkSync(`/proc/${id}/exe`)
-  } catch {
-    return ""
-  }
-}
 
 function dumping(): number[] {
   return children().filter((id) => programOf(id).endsWith("mariadb-dump"))

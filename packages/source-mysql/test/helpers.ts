@@ -22,6 +22,9 @@ export const PASSWORD = "pass'word\"\\ #;"
 /** The grants of the source's page. */
 export const GRANTS = "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, BINLOG MONITOR ON *.* TO saver"
 
+/** What mydumper needs besides. */
+export const MORE_GRANTS = "GRANT RELOAD ON *.* TO saver"
+
 export function makeSaver(server: Server): void {
   server.sql(`CREATE USER saver IDENTIFIED BY '${PASSWORD.replace(/['\\]/g, "\\$&")}'; ${GRANTS}`)
 }
@@ -43,14 +46,22 @@ export function sourceOf(server: Server, more: Partial<MysqlSourceOptions> = {})
   return mysqlSource({ ...server.access("saver", PASSWORD), ...options, ...more })
 }
 
-/** Content by path, as runs have it: a character for each byte. */
+/** Content by path, as runs have it: a character for each byte. What was listed is read when an empty batch says so. */
 export async function contentOf(source: Source): Promise<Map<string, string>> {
   const content = new Map<string, string>()
-  for (const entry of (await collect(source.entries(signal))).flat()) {
-    if (entry.content?.kind !== "stream") continue
-    const { bytes } = await entry.content.open(signal)
-    content.set(entry.path, Buffer.concat(await collect(bytes)).toString("latin1"))
+  const listed: SourceEntry[] = []
+  const readListed = async (): Promise<void> => {
+    for (const entry of listed.splice(0)) {
+      if (entry.content?.kind !== "stream") continue
+      const { bytes } = await entry.content.open(signal)
+      content.set(entry.path, Buffer.concat(await collect(bytes)).toString("latin1"))
+    }
   }
+  for await (const batch of source.entries(signal)) {
+    listed.push(...batch)
+    if (batch.length === 0) await readListed()
+  }
+  await readListed()
   return content
 }
 
@@ -88,12 +99,14 @@ interface Wanted extends Partial<MysqlTargetOptions> {
   readonly verify?: boolean
   readonly wanted?: (path: string) => boolean
   readonly erasing?: Erasing
+  /** Called after each file that was handed over whole. */
+  readonly onCommit?: (path: string) => unknown
 }
 
 export async function restoreInto(
   machine: Machine,
   server: Server,
-  { run = "latest", verify = false, wanted = () => true, erasing = new Erasing([]), ...more }: Wanted = {},
+  { run = "latest", verify = false, wanted = () => true, erasing = new Erasing([]), onCommit, ...more }: Wanted = {},
 ): Promise<RestoreResult> {
   const view = { ...(await machine.view(machine.store, run)), erasing }
   const root = await openRoot(view, signal)
@@ -101,5 +114,10 @@ export async function restoreInto(
   const plan = await planRestore(() => catalogueEntries(view, root, signal), { judge })
   const options = { overwrite: false, staging: tmpdir() }
   const target = mysqlTarget({ ...server.access("root", null, { socket: server.socket }), ...options, ...more })
+  const commit = target.commit.bind(target)
+  target.commit = async (entry, s) => {
+    await commit(entry, s)
+    onCommit?.(entry.path)
+  }
   return await restore({ view, plan, target, what: run, verify, onEvent: () => undefined, signal })
 }

@@ -7,9 +7,13 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { isFault } from "@backup-cloud/format"
+import { signal } from "../../trust/test/archive.ts"
 import { mysqlSource } from "../src/index.ts"
-import { contentOf, makeSaver, sourceOf } from "./helpers.ts"
-import { Server } from "./server.ts"
+import { findMydumper } from "../src/mydumper.ts"
+import { RowsDump } from "../src/rows-dump.ts"
+import { byContent } from "../src/table-rows.ts"
+import { contentOf, MORE_GRANTS, makeSaver, PASSWORD, sourceOf } from "./helpers.ts"
+import { PATH, Server } from "./server.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "bc-tls-"))
 const file = (name: string): string => join(folder, name)
@@ -43,6 +47,29 @@ test("a server is asked if the authorities know it, and not told the password if
   const refused = (error: unknown): boolean => isFault(error, "refused") && /2026|certificate/.test(error.message)
   await assert.rejects(contentOf(sourceOf(server, { ca: file("stranger.pem") })), refused)
   await assert.rejects(contentOf(sourceOf(server, { ca: file("server.pem"), host: "127.0.0.2" })), refused)
+})
+
+test("mydumper by itself asks no server that the authorities do not know under this name, or that speaks in the clear", async () => {
+  server.sql(`${MORE_GRANTS}; CREATE TABLE IF NOT EXISTS shop.t (id INT)`)
+  const content = await contentOf(sourceOf(server, { ca: file("server.pem"), mydumper: { threads: 1 } }))
+  assert.ok(content.has("1a-definitions/shop.sql"))
+  const tool = await findMydumper(PATH)
+  const clear = await Server.start("--skip-ssl")
+  after(() => clear.end())
+  makeSaver(clear)
+  clear.sql(`${MORE_GRANTS}; CREATE DATABASE shop`)
+  const own = { ca: file("server.pem") }
+  for (const access of [
+    server.access("saver", PASSWORD, { ca: file("stranger.pem") }),
+    server.access("saver", PASSWORD, { ...own, host: "127.0.0.2" }),
+    clear.access("saver", PASSWORD, own),
+  ]) {
+    await using dump = await RowsDump.start({
+      ...{ tool, access, tables: [], limit: 1e6, signal },
+      ...{ chosen: { schemas: ["shop"], skip: [], threads: 1 }, endsPart: byContent },
+    })
+    await assert.rejects(dump.files().next(), /mydumper ended with exit status 1; .*(?:TLS|SSL|certificate)/i)
+  }
 })
 
 test("a server elsewhere is not spoken to in the clear unasked", async () => {

@@ -43,7 +43,8 @@ const needs: Readonly<Record<Place["kind"], Need>> = {
 
 /** Once for each kind that a source here is of. */
 export function kindChecks({ io, config }: Session): Check[] {
-  const kinds = new Set(Object.values(config.sources).flatMap(({ url }) => kindOf(url, io.env)))
+  const places = Object.values(config.sources).flatMap(({ url }) => meant(url, io.env))
+  const kinds = new Set(places.map(({ kind }) => kind))
   const programs = new Map<string, Check>()
   const packages: Check[] = []
   for (const kind of kinds) {
@@ -52,13 +53,15 @@ export function kindChecks({ io, config }: Session): Check[] {
     for (const [names, apt] of need.programs ?? [])
       programs.set(names.join(), programCheck(io.env, names, apt, `a source is of kind ${kind}`))
   }
+  const byMydumper = places.some((place) => place.kind === "mysql" && place.settings.dump === "mydumper")
+  if (byMydumper) programs.set("mydumper", programCheck(io.env, ["mydumper"], "mydumper", "a source's URL says so"))
   return [...packages, ...programs.values()]
 }
 
 /** None for a URL that cannot be meant, which `backup` says. */
-function kindOf(url: string, env: Session["io"]["env"]): Place["kind"][] {
+function meant(url: string, env: Session["io"]["env"]): Place[] {
   try {
-    return [placeOf(url, env).kind]
+    return [placeOf(url, env)]
   } catch (error) {
     if (isFault(error, "usage")) return []
     throw error
