@@ -104,7 +104,7 @@ function dumping(parent: number): boolean {
 
 test("rows come by mydumper when the URL says so, and come back; of a run that is killed nothing is left running or lying there", async () => {
   server.sql("GRANT RELOAD ON *.* TO saver")
-  const url = `mysql://saver@127.0.0.1:${server.port}/?dump=mydumper&threads=2`
+  const url = `mysql://saver@127.0.0.1:${server.port}/shop?dump=mydumper&threads=2`
   world.ok("admin", "source", "add", "many", url, "--password-file", world.file("password"))
   const { child, ended } = world.spawn("admin", "backup", "many")
   const program = await seen(child.pid ?? 0)
@@ -121,7 +121,7 @@ test("rows come by mydumper when the URL says so, and come back; of a run that i
   assert.deepEqual(staged(child.pid ?? 0), [])
   const restore = ["restore", "many@latest", "--release", world.release("many@latest", "of many")]
   world.ok("oscar", ...restore, "--to", administrator(other), "--overwrite", "--verify")
-  assert.deepEqual(other.portrait(), server.portrait())
+  assert.equal(other.sql("CHECKSUM TABLE shop.t"), server.sql("CHECKSUM TABLE shop.t"))
   assert.match(world.as("admin", "doctor").stdout, /ok +mydumper is installed/)
 })
 

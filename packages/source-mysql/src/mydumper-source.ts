@@ -18,6 +18,8 @@ export interface MydumperOptions {
   readonly threads: number
   /** Bytes of rows that may lie in memory before they are read; 256 MiB unless given. */
   readonly limit?: number
+  /** Milliseconds after which a mydumper that does nothing is ended; two minutes unless given. */
+  readonly still?: number
 }
 
 const LIMIT = 268_435_456
@@ -53,6 +55,7 @@ export async function* entriesByMydumper(o: ByMydumper): AsyncGenerator<readonly
           ...{ tool: program, access: options, tables: before.columns.keys(), endsPart: byContent, signal },
           chosen: { schemas, skip: before.sequences, threads: mydumper.threads },
           limit: mydumper.limit ?? LIMIT,
+          ...(mydumper.still === undefined ? {} : { still: mydumper.still }),
         })
   try {
     yield [folder("."), ...(schemas.length > 0 ? [folder(FOLDERS.definitions)] : [])]

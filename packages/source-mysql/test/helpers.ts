@@ -36,8 +36,8 @@ export function fillPlain(server: Server): void {
   server.sql(script)
   server.sql(
     `GRANT EXECUTE ON FUNCTION shop.twice TO saver; DROP DATABASE \`${latin1("Straße/50%")}\`; DROP DATABASE \`a\`\`b -- '"\`;` +
-      "RENAME TABLE shop.`odd\n-- Current Database: ``empty``` TO shop.odd; ALTER TABLE shop.odd CHANGE `col``umn` `col umn` INT; CREATE DATABASE wiki; CREATE TABLE wiki.shop (id INT, `a'-- \"(` TEXT);" +
-      "INSERT INTO wiki.shop VALUES (1, 'x'), (NULL, NULL)",
+      "RENAME TABLE shop.`odd\n-- Current Database: ``empty``` TO shop.odd; ALTER TABLE shop.odd CHANGE `col``umn` `col umn` INT; DROP DATABASE empty; CREATE TABLE shop.strange (id INT, `a'-- \"(` TEXT);" +
+      "INSERT INTO shop.strange VALUES (1, 'x'), (NULL, NULL)",
   )
 }
 
