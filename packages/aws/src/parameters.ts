@@ -30,10 +30,10 @@ export function baseParameter(scope: Construct, value: string | undefined): CfnP
 }
 
 /** Where the identities of sources lie that keep their keys in Systems Manager, each below its name. */
-export function identitiesParameter(scope: Construct): CfnParameter {
+export function identitiesParameter(scope: Construct, value?: string): CfnParameter {
   return new CfnParameter(scope, IDENTITIES, {
     description: "Path in Systems Manager below which, by its name, the identity of the source is, if it has one there",
-    default: "/backup-cloud/identity",
+    default: value ?? "/backup-cloud/identity",
     allowedPattern: BASE_PATTERN,
     maxLength: 60,
   })

@@ -10,7 +10,6 @@ const own = (service: string, rest: string): string => `arn:aws:${service}:${REG
 const lambda = (name: string): string => own("lambda", `function:${name}`)
 const ec2 = (rest: string): string => own("ec2", rest)
 const key = (name: string): string => own("ssm", `parameter/backup-cloud/identity/${name}`)
-const ownKey = (name: string): string => key(`docs/${name}`)
 const stream = (group: string): string => own("logs", `log-group:${group}:log-stream:x`)
 const instance = ec2("instance/i-0123456789abcdef0")
 const image = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
@@ -62,8 +61,6 @@ export const servicesAllowed: readonly Question[] = [
   ...asks("watchdog", LOG, [stream("WatchdogLogs")]),
   ...asks("watchdog", ["ec2:DescribeInstances"], ["*"]),
   ...asks("watchdog", ["ec2:TerminateInstances"], [instance], tagged(STACK)),
-  ...asks("source", ["ssm:GetParameter"], ["secret", "signing-key", "next-signing-key", "source", "trust"].map(ownKey)),
-  ...asks("source", ["ssm:PutParameter"], [key("docs/trust")]),
   ...asks("source", LOG, [stream("Logs")]),
   ...asks("source", ["s3:GetObject"], ["arn:aws:s3:::code/release.tar.gz"]),
 ]
@@ -72,7 +69,8 @@ const startsOne = "What starts a source by schedule starts that one, and does no
 const fromTemplate =
   "A server is launched from the template of its schedule, unchanged, and with the role of its source."
 const endsTagged = "The watchdog ends what has the tag of its own schedule, and gives nothing that tag."
-const ownKeys = "A source that is run by schedule reads its own keys and nobody else's, and changes none."
+const ownThings =
+  "A source that is run by schedule reads its release and writes its log, and changes neither afterwards."
 const noArchive = "No role that starts or ends a source reaches the archive."
 const byServices = "Only a service of AWS, for this account, takes a role that is for a service."
 
@@ -135,12 +133,9 @@ export const servicesDenied: readonly Denied[] = [
   ...never(endsTagged, "watchdog", ["ec2:CreateTags", "ec2:StopInstances"], [instance], tagged(STACK)),
   ...never(endsTagged, "watchdog", ["ec2:RunInstances"], [instance], template),
   ...never(endsTagged, "watchdog", ["ec2:GetConsoleOutput"], [instance]),
-  ...never(ownKeys, "source", ["ssm:GetParameter"], [key("other/secret"), key("docs-2/secret"), key("docs")]),
-  ...never(ownKeys, "source", ["ssm:PutParameter"], [key("docs/secret"), key("docs/signing-key"), key("docs/source")]),
-  ...never(ownKeys, "source", ["ssm:DeleteParameter"], [key("docs/trust"), key("docs/secret")]),
-  ...never(ownKeys, "source", ["s3:GetObject"], ["arn:aws:s3:::code/other"]),
-  ...never(ownKeys, "source", ["s3:PutObject"], ["arn:aws:s3:::code/release.tar.gz"]),
-  ...never(ownKeys, "source", ["logs:GetLogEvents", "logs:DeleteLogStream"], [stream("Logs")]),
+  ...never(ownThings, "source", ["s3:GetObject"], ["arn:aws:s3:::code/other"]),
+  ...never(ownThings, "source", ["s3:PutObject"], ["arn:aws:s3:::code/release.tar.gz"]),
+  ...never(ownThings, "source", ["logs:GetLogEvents", "logs:DeleteLogStream"], [stream("Logs")]),
   ...services.flatMap((who) => [
     ...never(noArchive, who, ["s3:GetObject"], ["archive.json", "backup/docs/20261123T221500Z-4f1c9a02/key.gpg"]),
     ...never(noArchive, who, ["s3:ListBucket"], [""]),

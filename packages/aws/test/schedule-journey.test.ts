@@ -13,7 +13,7 @@ import { World } from "../../cli/test/world.ts"
 import { handler } from "../../handlers/src/backup.ts"
 import { noise } from "../../store/test/helpers.ts"
 import { anybody, type Moto, startMoto } from "../../store/test/moto.ts"
-import { servicesAllowed } from "./access-services.ts"
+import { allowedRows } from "./access-rows.ts"
 import { completeBucket, type Deployed, deploy, type Keys, takeRole } from "./deploy.ts"
 import { type DeployedSchedule, deployedFunction, deploySchedule, execute, prepare } from "./deployed-schedule.ts"
 import { type Gate, openGate } from "./gate.ts"
@@ -123,7 +123,7 @@ test("a source is run by its schedule, verified, asked for, released and restore
 })
 
 test("what the function asked for beside the archive is in the table of access, and was not refused", () => {
-  const table = new Set(servicesAllowed.map(({ principal, action, resource }) => `${principal} ${action} ${resource}`))
+  const table = new Set(allowedRows.map(({ principal, action, resource }) => `${principal} ${action} ${resource}`))
   const asked = [...gate.granted.values()].filter(
     ({ principal, action }) => principal === "source" && /^ssm:/.test(action),
   )

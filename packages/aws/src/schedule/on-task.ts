@@ -9,7 +9,7 @@ import { definitionString, taskMachine } from "./definitions.ts"
 import { machine } from "./machine.ts"
 import { closedGroup } from "./network.ts"
 import { IDENTITY, ROLE, sub, text } from "./parameters.ts"
-import { runRights, serviceRole, writesTo } from "./roles.ts"
+import { serviceRole, writesTo } from "./roles.ts"
 import type { Scheduled } from "./scheduler.ts"
 
 export interface TaskProps {
@@ -56,7 +56,6 @@ export function onTask(scope: Construct, props: TaskProps): Scheduled {
     id: "AwsSolutions-ECS4",
     reason: "one task a run, which states its own figures",
   })
-  const rights = runRights(scope, [])
   const puller = pullingRole(scope)
   const task = new CfnTaskDefinition(scope, "Task", {
     family: Fn.ref("AWS::StackName"),
@@ -95,7 +94,6 @@ export function onTask(scope: Construct, props: TaskProps): Scheduled {
       },
     ],
   })
-  task.addResourceDependency(rights)
   Validations.of(task).acknowledge({
     id: "AwsSolutions-ECS2",
     reason: "they name where things are; no secret is there",

@@ -2,6 +2,7 @@
 
 import { CfnParameter } from "aws-cdk-lib"
 import type { Construct } from "constructs"
+import { IDENTITIES, identitiesParameter } from "../parameters.ts"
 
 /** Each is the default of a parameter of the template. */
 export interface CommonProps {
@@ -14,8 +15,8 @@ export interface CommonProps {
   readonly timeZone?: string
   /** URL of the archive, `ssm:/` unless given. */
   readonly archive?: string
-  /** Folder of the parameters with the sources' keys; `/backup-cloud/identity` unless given. */
-  readonly identityPath?: string
+  /** As in the source's stack. */
+  readonly identities?: string
   /** After which a run is broken off. */
   readonly limitSeconds?: number
   readonly logDays?: number
@@ -23,12 +24,12 @@ export interface CommonProps {
 
 /** Texts with the parameters' values, for `Fn::Sub`. */
 export const ROLE = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/backup-cloud/${SourceRole}"
-export const IDENTITY = "ssm:${IdentityPath}/${Source}/"
+export const IDENTITY = `ssm:\${${IDENTITIES}}/\${Source}/`
 
 export const sub = (text: string): { "Fn::Sub": string } => ({ "Fn::Sub": text })
 export const ref = (id: string): { Ref: string } => ({ Ref: id })
 
-/** Parameters Source, SourceRole, Schedule, TimeZone, Archive, IdentityPath, LimitSeconds and LogDays. */
+/** Parameters Source, SourceRole, Schedule, TimeZone, Archive, Identities, LimitSeconds and LogDays. */
 export function commonParameters(scope: Construct, props: CommonProps, limitSeconds: number): void {
   text(scope, "Source", "Name of the source in the archive", "^[a-z0-9][a-z0-9-]{0,62}$", props.source)
   text(
@@ -47,13 +48,7 @@ export function commonParameters(scope: Construct, props: CommonProps, limitSeco
   )
   text(scope, "TimeZone", "Time zone of the schedule", "^[A-Za-z0-9_+/-]+$", props.timeZone ?? "UTC")
   text(scope, "Archive", "URL of the archive", "^(ssm|s3):[A-Za-z0-9._/-]+$", props.archive ?? "ssm:/")
-  text(
-    scope,
-    "IdentityPath",
-    "Folder in Systems Manager below which, by the name of the source, its signing key and its secret are",
-    "^(/[A-Za-z0-9_.-]+)+$",
-    props.identityPath ?? "/backup-cloud/identity",
-  )
+  identitiesParameter(scope, props.identities)
   new CfnParameter(scope, "LimitSeconds", {
     type: "Number",
     description: "Seconds after which a run is broken off; what it stored until then is used by the next one",

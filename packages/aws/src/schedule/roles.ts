@@ -53,23 +53,14 @@ export function serviceRole(
   return role
 }
 
-/** What the source's role gets to be run by this stack: its own keys, and what `more` says. */
-export function runRights(scope: Construct, more: readonly Right[]): CfnManagedPolicy {
-  const identity = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter${IdentityPath}/${Source}"
-  const rights: Right[] = [
-    { Sid: "Identity", Action: ["ssm:GetParameter"], Resource: [sub(`${identity}/*`)] },
-    // What it saw of the archive; its keys it can't change.
-    { Sid: "Memory", Action: ["ssm:PutParameter"], Resource: [sub(`${identity}/trust`)] },
-    ...more,
-  ]
-  const policy = new CfnManagedPolicy(scope, "RunRights", {
+/** What the source's role gets on top to be run by this stack. */
+export function runRights(scope: Construct, rights: readonly Right[]): CfnManagedPolicy {
+  return new CfnManagedPolicy(scope, "RunRights", {
     description: "What a source of an archive of backup-cloud needs to be run by schedule",
     path: "/backup-cloud/",
     policyDocument: document(rights),
     roles: [Fn.ref("SourceRole")],
   })
-  acknowledge(policy, rights, "the keys of one source lie below one path")
-  return policy
 }
 
 /** The right to write into a log group of this stack, and nothing else there. */
@@ -77,7 +68,7 @@ export function writesTo(logGroup: string): Right {
   return { Sid: "Log", Action: ["logs:CreateLogStream", "logs:PutLogEvents"], Resource: [sub(`\${${logGroup}.Arn}`)] }
 }
 
-function acknowledge(resource: CfnRole | CfnManagedPolicy, rights: readonly Right[], reason: string): void {
+function acknowledge(resource: CfnRole, rights: readonly Right[], reason: string): void {
   const resources = rights.flatMap(({ Resource }) => Resource)
   allowPatterns(
     resource,
