@@ -107,7 +107,7 @@ function serverParameters(scope: Construct, props: ServerProps): void {
   text(scope, "ReleaseKey", "Name in CodeBucket of the archive with the program", KEY, props.releaseKey)
   text(scope, "ReleaseSha256", "SHA-256 of that archive; another one is not run", "^[0-9a-f]{64}$", props.releaseSha256)
   new CfnParameter(scope, "Packages", {
-    description: "Packages of the distribution to install besides, such as postgresql17; * of names is not known",
+    description: "Packages of the distribution to install besides, such as postgresql17, parted by blanks",
     default: "",
     allowedPattern: "^[A-Za-z0-9 ._+-]*$",
   })
