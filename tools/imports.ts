@@ -37,6 +37,7 @@ export const mayImport: Readonly<Record<string, readonly string[] | "all">> = {
     ...["recovery", "recovery/recover.sh", "recovery/RECOVER.txt"],
   ],
   aws: ["store"],
+  handlers: ["format"],
   cli: "all",
 }
 
