@@ -2,6 +2,7 @@
 
 import { App, type IStackSynthesizer, LegacyStackSynthesizer, type Stack, type StackProps } from "aws-cdk-lib"
 import { ArchiveStack } from "./archive-stack.ts"
+import { MapStack } from "./map-stack.ts"
 import { ReplicaStack } from "./replica-stack.ts"
 import { SourceStack } from "./source-stack.ts"
 
@@ -13,6 +14,7 @@ export function templates(scratch: string): ReadonlyMap<string, string> {
   const stacks: readonly (readonly [string, Stack])[] = [
     ["archive.json", new ArchiveStack(app, "archive", plain())],
     ["source.json", new SourceStack(app, "source", plain())],
+    ["map.json", new MapStack(app, "map", plain())],
     ["replica.json", new ReplicaStack(app, "replica", plain())],
   ]
   const assembly = app.synth()

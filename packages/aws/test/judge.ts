@@ -27,10 +27,13 @@ export interface Policy {
 }
 
 /** Holder: has no right in the account. Account: may do everything that a policy of the account can grant. */
-export type Principal = "source" | "operator" | "administrator" | "holder" | "account" | "deployer" | "stranger"
+export type Principal = RoleName | "holder" | "account" | "deployer" | "stranger"
+
+/** `map` and `mapTasks`: the state machine over shards, with workers in Lambda and in Fargate. */
+export type RoleName = "source" | "operator" | "administrator" | "map" | "mapTasks" | "summary" | "mapSchedule"
 
 export interface Policies {
-  readonly roles: Readonly<Record<"source" | "operator" | "administrator", Policy>>
+  readonly roles: Readonly<Record<RoleName, Policy>>
   readonly bucket: Policy
   /** Of the roles that people and machines may take, by the principal that takes it. */
   readonly trust: Readonly<Record<"source" | "operator" | "administrator", Policy>>
@@ -44,6 +47,8 @@ export function policies(given: Readonly<Record<string, string>> = {}): Policies
   const place = { Bucket: BUCKET, Path: PATH, Source: SOURCE }
   const archive = resolve(template("archive"), { Path: PATH, ...given }, { Archive: BUCKET })
   const source = resolve(template("source"), { ...place, ...given })
+  const shards = { Source: "uploads", CodeBucket: "code", CodeKey: "summary.zip" }
+  const map = (Worker: string) => resolve(template("map"), { ...given, ...shards, Worker }, { Map: "the-stack" })
   const document = ({ Properties }: Resource, name = "PolicyDocument"): Policy => Properties[name] as Policy
   const of = (stack: Readonly<Record<string, Resource>>, id: string, name?: string): Policy =>
     document(stack[id] ?? assert.fail(id), name)
@@ -53,6 +58,10 @@ export function policies(given: Readonly<Record<string, string>> = {}): Policies
       source: of(source, "SourceRights"),
       operator: of(archive, "OperatorRights"),
       administrator: of(archive, "AdministratorRights"),
+      map: of(map("lambda"), "MapRights"),
+      mapTasks: of(map("fargate"), "MapRights"),
+      summary: of(map("lambda"), "SummaryRights"),
+      mapSchedule: of(map("lambda"), "ScheduleRights"),
     },
     bucket: of(archive, "ArchivePolicy"),
     trust: {
@@ -74,6 +83,10 @@ const arns: Readonly<Record<Principal, string>> = {
   source: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/SourceRole`,
   operator: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/OperatorRole`,
   administrator: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/AdministratorRole`,
+  map: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/MapRole`,
+  mapTasks: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/MapRole`,
+  summary: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/SummaryRole`,
+  mapSchedule: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/ScheduleRole`,
   holder: `arn:aws:iam::${ACCOUNT}:user/alice`,
   account: `arn:aws:iam::${ACCOUNT}:role/Admin`,
   deployer: `arn:aws:iam::${ACCOUNT}:role/cdk-hnb659fds-cfn-exec-role-${ACCOUNT}-${REGION}`,
@@ -122,12 +135,13 @@ export async function judge(
 
 /** Of a name in the archive, and of an ARN itself. */
 export function arnOf(resource: string): string {
-  if (resource.startsWith("arn:")) return resource
+  if (resource.startsWith("arn:") || resource === "*") return resource
   return `arn:aws:s3:::${BUCKET}${resource === "" ? "" : `/${PATH}/${resource}`}`
 }
 
 /** The policy that the resource itself has. */
 export function policyOn({ resource }: Question, { bucket, trust }: Policies): Policy | null {
+  if (resource === "*") return null
   if (!resource.startsWith("arn:")) return bucket
   for (const role of ["source", "operator", "administrator"] as const) if (resource === arns[role]) return trust[role]
   return null
@@ -136,8 +150,7 @@ export function policyOn({ resource }: Question, { bucket, trust }: Policies): P
 /** What a principal has of its own. */
 export function identityOf(principal: Principal, { roles }: Policies): readonly Policy[] {
   if (principal === "holder") return []
-  if (principal === "source" || principal === "operator" || principal === "administrator") return [roles[principal]]
-  return [EVERYTHING]
+  return principal in roles ? [roles[principal as RoleName]] : [EVERYTHING]
 }
 
 export const parameterArn = (name: string): string => `arn:aws:ssm:${REGION}:${ACCOUNT}:parameter${BASE}/${name}`

@@ -46,8 +46,9 @@ export function resolve(
     const { Type, Properties } = Resources[name] ?? assert.fail(name)
     const own = String(ref(name))
     if (Type === "AWS::S3::Bucket") return `arn:aws:s3:::${own}`
-    assert.equal(Type, "AWS::IAM::Role")
-    return `arn:aws:iam::${ACCOUNT}:role${Properties["Path"] as string}${own}`
+    if (Type === "AWS::IAM::Role") return `arn:aws:iam::${ACCOUNT}:role${Properties["Path"] as string}${own}`
+    const arn = `${arns[Type] ?? assert.fail(Type)}${own}`
+    return Type === "AWS::Logs::LogGroup" ? `${arn}:*` : arn
   }
   const meets = (name: string): boolean => value(Conditions[name]) === true
   const call = (name: string, args: unknown): unknown => {
@@ -82,9 +83,18 @@ export function resolve(
   )
 }
 
+const here = (service: string): string => `arn:aws:${service}:${REGION}:${ACCOUNT}:`
+/** How ARNs begin, by the type of their resource. */
+const arns: Readonly<Record<string, string>> = {
+  "AWS::Lambda::Function": `${here("lambda")}function:`,
+  "AWS::Logs::LogGroup": `${here("logs")}log-group:`,
+  "AWS::StepFunctions::StateMachine": `${here("states")}stateMachine:`,
+}
+
 const pseudo: Readonly<Record<string, unknown>> = {
   "AWS::NoValue": NOTHING,
   "AWS::Partition": "aws",
   "AWS::Region": REGION,
   "AWS::AccountId": ACCOUNT,
+  "AWS::StackName": "the-stack",
 }

@@ -11,7 +11,7 @@ import { App, type Stack } from "aws-cdk-lib"
 import { CfnPolicy } from "aws-cdk-lib/aws-iam"
 import { CfnBucket } from "aws-cdk-lib/aws-s3"
 import { AwsSolutionsChecks } from "cdk-nag"
-import { ArchiveStack, ReplicaStack, SourceStack, templates } from "../src/index.ts"
+import { ArchiveStack, MapStack, ReplicaStack, SourceStack, templates } from "../src/index.ts"
 import { resolve } from "./resolve.ts"
 
 const folder = join(import.meta.dirname, "../../../deploy/cloudformation")
@@ -137,6 +137,10 @@ test("the AWS Solutions rules find nothing", () => {
   )
   assert.deepEqual(
     findings((app) => new ReplicaStack(app, "replica")),
+    [],
+  )
+  assert.deepEqual(
+    findings((app) => new MapStack(app, "map")),
     [],
   )
 })
