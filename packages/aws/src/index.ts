@@ -1,7 +1,9 @@
 // The archive and its roles as stacks of the CDK.
 
+export { AlarmStack, type AlarmStackProps } from "./alarm-stack.ts"
 export { ArchiveStack, type ArchiveStackProps } from "./archive-stack.ts"
 export { MapStack, type MapStackProps } from "./map-stack.ts"
 export { ReplicaStack, type ReplicaStackProps } from "./replica-stack.ts"
+export { SourceAlarmStack, type SourceAlarmStackProps } from "./source-alarm-stack.ts"
 export { SourceStack, type SourceStackProps } from "./source-stack.ts"
 export { templates } from "./templates.ts"

@@ -1,9 +1,11 @@
 // The templates as files for CloudFormation, for people without the CDK.
 
 import { App, type IStackSynthesizer, LegacyStackSynthesizer, type Stack, type StackProps } from "aws-cdk-lib"
+import { AlarmStack } from "./alarm-stack.ts"
 import { ArchiveStack } from "./archive-stack.ts"
 import { MapStack } from "./map-stack.ts"
 import { ReplicaStack } from "./replica-stack.ts"
+import { SourceAlarmStack } from "./source-alarm-stack.ts"
 import { SourceStack } from "./source-stack.ts"
 
 /** Text of each file below `deploy/cloudformation/`, by its name. @param scratch a folder for what the CDK writes */
@@ -15,6 +17,8 @@ export function templates(scratch: string): ReadonlyMap<string, string> {
     ["archive.json", new ArchiveStack(app, "archive", plain())],
     ["source.json", new SourceStack(app, "source", plain())],
     ["map.json", new MapStack(app, "map", plain())],
+    ["alarms.json", new AlarmStack(app, "alarms", plain())],
+    ["source-alarms.json", new SourceAlarmStack(app, "source-alarms", plain())],
     ["replica.json", new ReplicaStack(app, "replica", plain())],
   ]
   const assembly = app.synth()

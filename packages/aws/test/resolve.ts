@@ -61,6 +61,7 @@ export function resolve(
       })
     const list = args as unknown[]
     if (name === "Fn::If") return value(meets(list[0] as string) ? list[1] : list[2])
+    if (name === "Fn::Join") return (value(list[1]) as unknown[]).join(list[0] as string)
     if (name === "Fn::Not") return value(list[0]) !== true
     if (name === "Fn::Equals") return value(list[0]) === value(list[1])
     throw new Error(`the test knows no ${name}`)
@@ -86,6 +87,7 @@ export function resolve(
 const here = (service: string): string => `arn:aws:${service}:${REGION}:${ACCOUNT}:`
 /** How ARNs begin, by the type of their resource. */
 const arns: Readonly<Record<string, string>> = {
+  "AWS::CloudTrail::Trail": `${here("cloudtrail")}trail/`,
   "AWS::Lambda::Function": `${here("lambda")}function:`,
   "AWS::Logs::LogGroup": `${here("logs")}log-group:`,
   "AWS::StepFunctions::StateMachine": `${here("states")}stateMachine:`,

@@ -11,7 +11,15 @@ import { App, type Stack } from "aws-cdk-lib"
 import { CfnPolicy } from "aws-cdk-lib/aws-iam"
 import { CfnBucket } from "aws-cdk-lib/aws-s3"
 import { AwsSolutionsChecks } from "cdk-nag"
-import { ArchiveStack, MapStack, ReplicaStack, SourceStack, templates } from "../src/index.ts"
+import {
+  AlarmStack,
+  ArchiveStack,
+  MapStack,
+  ReplicaStack,
+  SourceAlarmStack,
+  SourceStack,
+  templates,
+} from "../src/index.ts"
 import { resolve } from "./resolve.ts"
 
 const folder = join(import.meta.dirname, "../../../deploy/cloudformation")
@@ -141,6 +149,14 @@ test("the AWS Solutions rules find nothing", () => {
   )
   assert.deepEqual(
     findings((app) => new MapStack(app, "map")),
+    [],
+  )
+  assert.deepEqual(
+    findings((app) => new AlarmStack(app, "alarms")),
+    [],
+  )
+  assert.deepEqual(
+    findings((app) => new SourceAlarmStack(app, "source-alarms")),
     [],
   )
 })
