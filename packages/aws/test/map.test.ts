@@ -148,7 +148,8 @@ test("a function that says `continues` is called again and told how often it was
     reply(source, source === "uploads-01" ? "continues" : "complete"),
   )
   assert.equal(endless.asked.length, 481)
-  assert.match(String(endless.output), /1 of 2 shards of uploads were not backed up: uploads-01/)
+  assert.ok(endless.output instanceof StatesError)
+  assert.match(endless.output.message, /1 of 2 shards of uploads were not backed up: uploads-01/)
 })
 
 test("a shard that fails is tried again with longer and longer waits, then noted; the others are backed up", async () => {
@@ -240,5 +241,6 @@ test("what 1,000 shards with names as long as they get say fits into one state",
   const failed = await backUp(machine("lambda", { Shards: "1000", Source }), () => {
     throw new StatesError("BackupError", "x".repeat(5000))
   })
-  assert.match(String(failed.output), /1000 of 1000 shards/)
+  assert.ok(failed.output instanceof StatesError)
+  assert.match(failed.output.message, /1000 of 1000 shards/)
 })

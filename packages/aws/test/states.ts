@@ -160,7 +160,7 @@ async function mapped(state: State, evaluate: Evaluate, scope: Scope, around: Su
     const input = selector === undefined ? Value : await evaluate(selector, { context })
     try {
       // A child of a distributed map knows nothing of its parent's variables; another one reads them.
-      results.push(await run(processor, input, distributed ? new Map() : new Map(scope), { ...around, context }))
+      results.push(await run(processor, input, new Map(distributed ? [] : scope), { ...around, context }))
     } catch (error) {
       if (!(error instanceof StatesError)) throw error
       failed++
