@@ -82,7 +82,7 @@ const lambda = {
   },
 }
 
-/** A task of Fargate, which has as long as it needs. It tells how it ended by its exit code and nothing else. */
+/** A task of Fargate, which has as long as it needs. It tells how it ended by its exit code and nothing else. Metrics of each shard would cost more than the tasks. */
 const fargate = {
   Begin: { Type: "Pass", Assign: { source: expression("$states.input.source") }, Next: "Backup" },
   Backup: {
@@ -101,9 +101,7 @@ const fargate = {
         },
       },
       Overrides: {
-        ContainerOverrides: [
-          { Name: "${ContainerName}", Command: ["backup", expression("$source"), "--metrics", "emf"] },
-        ],
+        ContainerOverrides: [{ Name: "${ContainerName}", Command: ["backup", expression("$source")] }],
       },
     },
     // Step Functions then stops the task: it gets SIGTERM, commits what it has, and the next try goes on from there.

@@ -102,6 +102,7 @@ test("from an empty account to a first restore, as written", async () => {
       "holder",
       "operator",
       "replica",
+      "account",
     ],
   )
   for (const { who, text } of blocks) {
@@ -111,6 +112,8 @@ test("from an empty account to a first restore, as written", async () => {
       ["ADMINISTRATOR_ROLE", output("AdministratorRoleArn")],
       ["OPERATOR_ROLE", output("OperatorRoleArn")],
       ["SOURCE_PROFILE", output("SourceProfileArn")],
+      ["ARCHIVE_BUCKET", output("BucketName")],
+      ["TOPIC", output("TopicArn")],
       ["DEVICE", "arn:aws:iam::123456789012:mfa/somebody"],
       ["--token-code CODE", "--token-code 123456"],
       ["INSTANCE", instance],

@@ -91,8 +91,8 @@ test("the definitions are valid in the language, and a broken one is not", () =>
     assert.equal(validate({ ...definition, StartAt: "Nowhere" }).isValid, false)
     const { EachShard } = definition.States
     assert.equal(EachShard?.ItemProcessor?.ProcessorConfig?.Mode, "DISTRIBUTED")
-    assert.equal(EachShard?.["MaxConcurrency"], "{% 2 %}")
-    assert.equal(EachShard?.ToleratedFailurePercentage, 100)
+    assert.equal(EachShard["MaxConcurrency"], "{% 2 %}")
+    assert.equal(EachShard.ToleratedFailurePercentage, 100)
   }
 })
 
@@ -211,9 +211,7 @@ test("a task of Fargate for each shard: where, what, and partial by its exit cod
       },
     ],
   )
-  assert.deepEqual(first?.Overrides.ContainerOverrides, [
-    { Name: "backup-cloud", Command: ["backup", "uploads-00", "--metrics", "emf"] },
-  ])
+  assert.deepEqual(first?.Overrides.ContainerOverrides, [{ Name: "backup-cloud", Command: ["backup", "uploads-00"] }])
   assert.deepEqual(waits, [60, 240, 960])
   const { outcome, partial, incomplete } = output as Record<string, Json>
   assert.deepEqual([outcome, partial, incomplete], ["partial", 1, ["uploads-01"]])
