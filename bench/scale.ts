@@ -8,7 +8,6 @@ import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs"
 import { cpus } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
-import { CreateBucketCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
 import { World } from "../packages/cli/test/world.ts"
 import { anybody, startMoto } from "../packages/store/test/moto.ts"
 import { measure } from "./measure.ts"
@@ -26,11 +25,19 @@ const MiB = 1_048_576
 
 const world = new World()
 const moto = await startMoto()
-const s3 = new S3Client({
-  ...{ endpoint: moto.endpoint, region: "us-east-1", credentials: anybody, forcePathStyle: true },
-})
+/** One request to the server, which takes it from anybody. */
+async function put(path: string, body?: Buffer<ArrayBuffer>): Promise<void> {
+  const authorization =
+    "AWS4-HMAC-SHA256 Credential=anybody/20261123/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+  const answer = await fetch(`${moto.endpoint}/${path}`, {
+    ...{ method: "PUT", headers: { authorization } },
+    ...(body === undefined ? {} : { body }),
+  })
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`)
+  await answer.arrayBuffer()
+}
 const cipher = createCipheriv("aes-256-ctr", Buffer.alloc(32, 1), Buffer.alloc(16))
-const noise = (bytes: number): Buffer => cipher.update(Buffer.alloc(bytes))
+const noise = (bytes: number): Buffer<ArrayBuffer> => cipher.update(Buffer.alloc(bytes))
 
 const program = join(import.meta.dirname, "../packages/cli/bin/backup-cloud.js")
 const env = (who: string) => ({
@@ -59,13 +66,10 @@ const add = (name: string, url: string): string => world.ok("admin", "source", "
 
 async function fill(prefix: string, count: number): Promise<void> {
   let next = 0
-  const put = async (): Promise<void> => {
-    while (next < count) {
-      const Key = `${prefix}/${String(next++).padStart(8, "0")}`
-      await s3.send(new PutObjectCommand({ Bucket: "large", Key, Body: noise(OBJECT_BYTES) }))
-    }
+  const each = async (): Promise<void> => {
+    while (next < count) await put(`large/${prefix}/${String(next++).padStart(8, "0")}`, noise(OBJECT_BYTES))
   }
-  await Promise.all(Array.from({ length: 8 }, put))
+  await Promise.all(Array.from({ length: 8 }, each))
 }
 
 try {
@@ -79,7 +83,7 @@ try {
     writeFileSync(join(folder, `${String(i).padStart(8, "0")}.jpg`), `content of ${i}`)
   }
   world.start(content)
-  await s3.send(new CreateBucketCommand({ Bucket: "large" }))
+  await put("large")
   await fill("some", objects)
   await fill("one", 1)
   const query = `?region=us-east-1&endpoint=${encodeURIComponent(moto.endpoint)}`
@@ -114,7 +118,6 @@ try {
     ),
   )
 } finally {
-  s3.destroy()
   world.end()
   await moto.close()
 }

@@ -3,18 +3,12 @@
 // the others whatever becomes of one, and a summary that fails where a shard did.
 
 import assert from "node:assert/strict"
-import { createRequire } from "node:module"
 import { mock, test } from "node:test"
+import validate from "asl-validator"
 import { handler, type SummaryEvent } from "../../handlers/src/summary.ts"
 import { template } from "./judge.ts"
 import { resolve } from "./resolve.ts"
 import { execute, type Json, type Machine, StatesError } from "./states.ts"
-
-/** Its declarations lack a type, and it is no module. */
-const validate = createRequire(import.meta.url)("asl-validator") as (definition: unknown) => {
-  readonly isValid: boolean
-  readonly errorsText: () => string
-}
 
 const given = { Source: "uploads", CodeBucket: "code", CodeKey: "summary.zip", Shards: "3", Concurrency: "2" }
 const network = { Subnets: "subnet-1,subnet-2", SecurityGroups: "sg-1" }
