@@ -2,6 +2,7 @@
 
 export { AlarmStack, type AlarmStackProps } from "./alarm-stack.ts"
 export { ArchiveStack, type ArchiveStackProps } from "./archive-stack.ts"
+export { ImageStack, type ImageStackProps } from "./image-stack.ts"
 export { MapStack, type MapStackProps } from "./map-stack.ts"
 export { ReplicaStack, type ReplicaStackProps } from "./replica-stack.ts"
 export { SourceAlarmStack, type SourceAlarmStackProps } from "./source-alarm-stack.ts"

@@ -3,6 +3,7 @@
 import { App, type IStackSynthesizer, LegacyStackSynthesizer, type Stack, type StackProps } from "aws-cdk-lib"
 import { AlarmStack } from "./alarm-stack.ts"
 import { ArchiveStack } from "./archive-stack.ts"
+import { ImageStack } from "./image-stack.ts"
 import { MapStack } from "./map-stack.ts"
 import { ReplicaStack } from "./replica-stack.ts"
 import { SourceAlarmStack } from "./source-alarm-stack.ts"
@@ -16,6 +17,7 @@ export function templates(scratch: string): ReadonlyMap<string, string> {
   const stacks: readonly (readonly [string, Stack])[] = [
     ["archive.json", new ArchiveStack(app, "archive", plain())],
     ["source.json", new SourceStack(app, "source", plain())],
+    ["image.json", new ImageStack(app, "image", plain())],
     ["map.json", new MapStack(app, "map", plain())],
     ["alarms.json", new AlarmStack(app, "alarms", plain())],
     ["source-alarms.json", new SourceAlarmStack(app, "source-alarms", plain())],

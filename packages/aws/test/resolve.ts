@@ -42,9 +42,10 @@ export function resolve(
     return named[name] ?? name
   }
   const attribute = (name: string, what: string): string => {
-    assert.equal(what, "Arn")
     const { Type, Properties } = Resources[name] ?? assert.fail(name)
     const own = String(ref(name))
+    if (what === "RepositoryUri") return `${ACCOUNT}.dkr.ecr.${REGION}.amazonaws.com/${own}`
+    assert.equal(what, "Arn")
     if (Type === "AWS::S3::Bucket") return `arn:aws:s3:::${own}`
     if (Type === "AWS::IAM::Role") return `arn:aws:iam::${ACCOUNT}:role${Properties["Path"] as string}${own}`
     const arn = `${arns[Type] ?? assert.fail(Type)}${own}`
@@ -88,6 +89,8 @@ const here = (service: string): string => `arn:aws:${service}:${REGION}:${ACCOUN
 /** How ARNs begin, by the type of their resource. */
 const arns: Readonly<Record<string, string>> = {
   "AWS::CloudTrail::Trail": `${here("cloudtrail")}trail/`,
+  "AWS::CodeBuild::Project": `${here("codebuild")}project/`,
+  "AWS::ECR::Repository": `${here("ecr")}repository/`,
   "AWS::Lambda::Function": `${here("lambda")}function:`,
   "AWS::Logs::LogGroup": `${here("logs")}log-group:`,
   "AWS::StepFunctions::StateMachine": `${here("states")}stateMachine:`,
@@ -99,4 +102,5 @@ const pseudo: Readonly<Record<string, unknown>> = {
   "AWS::Region": REGION,
   "AWS::AccountId": ACCOUNT,
   "AWS::StackName": "the-stack",
+  "AWS::URLSuffix": "amazonaws.com",
 }

@@ -14,6 +14,7 @@ import { AwsSolutionsChecks } from "cdk-nag"
 import {
   AlarmStack,
   ArchiveStack,
+  ImageStack,
   MapStack,
   ReplicaStack,
   SourceAlarmStack,
@@ -149,6 +150,10 @@ test("the AWS Solutions rules find nothing", () => {
   )
   assert.deepEqual(
     findings((app) => new MapStack(app, "map")),
+    [],
+  )
+  assert.deepEqual(
+    findings((app) => new ImageStack(app, "image")),
     [],
   )
   assert.deepEqual(
