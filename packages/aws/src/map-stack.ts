@@ -52,8 +52,6 @@ export interface MapStackProps extends StackProps {
   readonly codeKey?: string
 }
 
-const USES_LAMBDA = "UsesLambda"
-
 export class MapStack extends Stack {
   constructor(scope: Construct, id: string, props: MapStackProps = {}) {
     super(scope, id, {
@@ -62,18 +60,20 @@ export class MapStack extends Stack {
     })
     const source = this.#parameters(props)
     this.#workers(props)
-    const lambda = new CfnCondition(this, USES_LAMBDA, { expression: Fn.conditionEquals(Fn.ref("Worker"), "lambda") })
+    const condition = (id: string, worker: string): CfnCondition =>
+      new CfnCondition(this, id, { expression: Fn.conditionEquals(Fn.ref("Worker"), worker) })
+    const uses = { lambda: condition("UsesLambda", "lambda"), fargate: condition("UsesFargate", "fargate") }
     const summary = this.#summary(props)
     const logs = this.#logs("MapLogs")
     const role = serviceRole(this, "MapRole", "states.amazonaws.com", "With it Step Functions starts the workers")
-    const rights = mapRights(this, role, summary, lambda)
+    const rights = mapRights(this, role, summary, uses)
     const machine = new CfnStateMachine(this, "Map", {
       // A name that the role can be given rights on before the machine is there.
       stateMachineName: Fn.ref("AWS::StackName"),
       stateMachineType: "STANDARD",
       roleArn: role.attrArn,
       definitionString: Fn.conditionIf(
-        lambda.logicalId,
+        uses.lambda.logicalId,
         { "Fn::Sub": mapDefinition("lambda") },
         { "Fn::Sub": mapDefinition("fargate") },
       ).toString(),
@@ -86,7 +86,7 @@ export class MapStack extends Stack {
     })
     machine.addResourceDependency(rights)
     this.#schedule(machine, props)
-    new CfnOutput(this, "StateMachineArn", { value: machine.attrArn })
+    new CfnOutput(this, "StateMachineArn", { value: machine.ref })
     new CfnOutput(this, "SummarySource", {
       description: "The dimension Source of the metrics of all shards together",
       value: source.valueAsString,
@@ -201,14 +201,14 @@ export class MapStack extends Stack {
       roles: [role.ref],
       policyDocument: {
         Version: "2012-10-17",
-        Statement: [{ Sid: "Start", Effect: "Allow", Action: ["states:StartExecution"], Resource: [machine.attrArn] }],
+        Statement: [{ Sid: "Start", Effect: "Allow", Action: ["states:StartExecution"], Resource: [machine.ref] }],
       },
     })
     new CfnSchedule(this, "Begin", {
       description: "Backs up all shards",
       scheduleExpression: when.valueAsString,
       flexibleTimeWindow: { mode: "OFF" },
-      target: { arn: machine.attrArn, roleArn: role.attrArn, input: "{}" },
+      target: { arn: machine.ref, roleArn: role.attrArn, input: "{}" },
     }).addResourceDependency(rights)
   }
 }

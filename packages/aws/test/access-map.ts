@@ -1,14 +1,14 @@
-// What the state machine over a bucket's shards, its summary and its schedule may do, and what not. The rows that are
+// What the state machine over a bucket's shards, its summary and its schedule may do, and what not; and so for the build of
+// the container image. The rows that are
 // allowed are what AWS's documentation says that a distributed map, a Lambda worker and a task of Fargate ask for.
 
 import type { Denied } from "./access-denied.ts"
-import { type Principal, type Question, roleArn } from "./judge.ts"
+import { mapArn, type Principal, type Question, roleArn } from "./judge.ts"
 import { ACCOUNT, REGION } from "./resolve.ts"
 
 const arn = (service: string, what: string): string => `arn:aws:${service}:${REGION}:${ACCOUNT}:${what}`
 const role = (name: string): string => `arn:aws:iam::${ACCOUNT}:role/backup-cloud/${name}`
 const STACK = "the-stack"
-const machine = arn("states", `stateMachine:${STACK}`)
 const onCluster = (name: string) => ({ "ecs:cluster": arn("ecs", `cluster/${name}`) })
 const toTasks = { "iam:PassedToService": "ecs-tasks.amazonaws.com" }
 const eventsRule = arn("events", "rule/StepFunctionsGetEventsForECSTaskRule")
@@ -28,7 +28,7 @@ const maps = ["map", "mapTasks"] as const
 
 export const mapAllowed: readonly Question[] = [
   ...rows(maps, ["lambda:InvokeFunction"], [arn("lambda", "function:Summary")]),
-  ...rows(maps, ["states:StartExecution"], [machine]),
+  ...rows(maps, ["states:StartExecution"], [mapArn]),
   ...rows(
     maps,
     ["states:DescribeExecution", "states:StopExecution"],
@@ -54,7 +54,22 @@ export const mapAllowed: readonly Question[] = [
     ["logs:CreateLogStream", "logs:PutLogEvents"],
     [arn("logs", "log-group:SummaryLogs:log-stream:1")],
   ),
-  ...rows(["mapSchedule"], ["states:StartExecution"], [machine]),
+  ...rows(["mapSchedule"], ["states:StartExecution"], [mapArn]),
+  ...rows(["imageSchedule"], ["codebuild:StartBuild"], [arn("codebuild", "project/Build")]),
+  ...rows(
+    ["imageBuild"],
+    ["logs:CreateLogStream", "logs:PutLogEvents"],
+    [arn("logs", "log-group:BuildLogs:log-stream:1")],
+  ),
+  ...rows(["imageBuild"], ["ecr:GetAuthorizationToken"], ["*"]),
+  ...rows(
+    ["imageBuild"],
+    [
+      ...["ecr:BatchCheckLayerAvailability", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart"],
+      ...["ecr:CompleteLayerUpload", "ecr:PutImage"],
+    ],
+    [arn("ecr", "repository/images")],
+  ),
 ]
 
 const startsWorkers = "The state machine over the shards of a bucket starts their workers, and nothing else."
@@ -62,6 +77,9 @@ const passesRoles = "It gives the workers' roles to tasks of containers, and no 
 const readsNothing =
   "The state machine, its summary and its schedule read and write nothing of an archive, nor of what it backs up."
 const all = ["map", "mapTasks", "summary", "mapSchedule"] as const
+const buildsOnly =
+  "What builds the container image puts it into its own registry, and reaches nothing else in the account."
+const builders = ["imageBuild", "imageSchedule"] as const
 const sealed = "backup/uploads-00/20261123T221500Z-4f1c9a02/volume-00000001.tar.zst.gpg"
 const create = { "s3:if-none-match": "*" }
 const mfa = { "aws:MultiFactorAuthPresent": "true" }
@@ -79,7 +97,7 @@ export const mapDenied: readonly Denied[] = [
     ...rows(["mapTasks"], ["ecs:StopTask"], [arn("ecs", "task/other/0123456789abcdef")]),
     ...rows([...maps, "summary"], ["states:StartExecution"], [arn("states", "stateMachine:other")]),
     ...rows(["mapSchedule"], ["states:StopExecution"], [arn("states", `execution:${STACK}:1`)]),
-    ...rows(all, ["states:UpdateStateMachine"], [machine]),
+    ...rows(all, ["states:UpdateStateMachine"], [mapArn]),
   ]),
   ...refused(passesRoles, [
     ...rows(["map"], ["iam:PassRole"], [role("backup-cloud-uploads-00")], toTasks),
@@ -95,5 +113,15 @@ export const mapDenied: readonly Denied[] = [
     ...rows(all, ["s3:PutObject"], [sealed], create),
     ...rows(all, ["s3:DeleteObject"], [sealed]),
     ...rows(all, ["ssm:GetParameter"], [arn("ssm", "parameter/backup-cloud/identity/uploads-00/secret")]),
+  ]),
+  ...refused(buildsOnly, [
+    ...rows(builders, ["ecr:PutImage", "ecr:BatchDeleteImage"], [arn("ecr", "repository/other")]),
+    ...rows(builders, ["ecr:BatchDeleteImage"], [arn("ecr", "repository/images")]),
+    ...rows(["imageBuild"], ["codebuild:StartBuild"], [arn("codebuild", "project/other")]),
+    ...rows(["imageSchedule"], ["codebuild:StartBuild"], [arn("codebuild", "project/other")]),
+    ...rows(builders, ["s3:GetObject", "s3:DeleteObject"], [sealed]),
+    ...rows(builders, ["s3:PutObject"], ["config/policy-000002.json"], create),
+    ...rows(builders, ["sts:AssumeRole"], [roleArn("operator"), roleArn("source")], mfa),
+    ...rows(builders, ["ecs:RegisterTaskDefinition"], [arn("ecs", "task-definition/backup-cloud-uploads-00:8")]),
   ]),
 ]

@@ -30,7 +30,10 @@ export interface Policy {
 export type Principal = RoleName | "holder" | "account" | "deployer" | "stranger"
 
 /** `map` and `mapTasks`: the state machine over shards, with workers in Lambda and in Fargate. */
-export type RoleName = "source" | "operator" | "administrator" | "map" | "mapTasks" | "summary" | "mapSchedule"
+export type RoleName =
+  | ("source" | "operator" | "administrator")
+  | ("map" | "mapTasks" | "summary" | "mapSchedule")
+  | ("imageBuild" | "imageSchedule")
 
 export interface Policies {
   readonly roles: Readonly<Record<RoleName, Policy>>
@@ -48,7 +51,8 @@ export function policies(given: Readonly<Record<string, string>> = {}): Policies
   const archive = resolve(template("archive"), { Path: PATH, ...given }, { Archive: BUCKET })
   const source = resolve(template("source"), { ...place, ...given })
   const shards = { Source: "uploads", CodeBucket: "code", CodeKey: "summary.zip" }
-  const map = (Worker: string) => resolve(template("map"), { ...given, ...shards, Worker }, { Map: "the-stack" })
+  const image = resolve(template("image"), { Repository: "https://git.example/x.git" }, { Images: "images" })
+  const map = (Worker: string) => resolve(template("map"), { ...given, ...shards, Worker }, { Map: mapArn })
   const document = ({ Properties }: Resource, name = "PolicyDocument"): Policy => Properties[name] as Policy
   const of = (stack: Readonly<Record<string, Resource>>, id: string, name?: string): Policy =>
     document(stack[id] ?? assert.fail(id), name)
@@ -58,10 +62,12 @@ export function policies(given: Readonly<Record<string, string>> = {}): Policies
       source: of(source, "SourceRights"),
       operator: of(archive, "OperatorRights"),
       administrator: of(archive, "AdministratorRights"),
-      map: of(map("lambda"), "MapRights"),
-      mapTasks: of(map("fargate"), "MapRights"),
+      map: rightsOfMap(map("lambda")),
+      mapTasks: rightsOfMap(map("fargate")),
       summary: of(map("lambda"), "SummaryRights"),
       mapSchedule: of(map("lambda"), "ScheduleRights"),
+      imageBuild: of(image, "BuildRights"),
+      imageSchedule: of(image, "RebuildRights"),
     },
     bucket: of(archive, "ArchivePolicy"),
     trust: {
@@ -72,12 +78,21 @@ export function policies(given: Readonly<Record<string, string>> = {}): Policies
   }
 }
 
+/** All policies of the role: which there are depends on the kind of the workers. */
+function rightsOfMap(stack: Readonly<Record<string, Resource>>): Policy {
+  const there = ["MapRights", "LambdaRights", "FargateRights"].flatMap((id) => stack[id] ?? [])
+  assert.equal(there.length, 2)
+  const documents = there.map(({ Properties }) => Properties["PolicyDocument"] as Policy)
+  return { Version: "2012-10-17", Statement: documents.flatMap(({ Statement }) => Statement) }
+}
+
 /** What an administrator of an account has. */
 export const EVERYTHING: Policy = {
   Version: "2012-10-17",
   Statement: [{ Sid: "All", Effect: "Allow", Action: "*", Resource: ["*"] }],
 }
 
+export const mapArn = `arn:aws:states:${REGION}:${ACCOUNT}:stateMachine:the-stack`
 const OTHER_ACCOUNT = "444455556666"
 const arns: Readonly<Record<Principal, string>> = {
   source: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/SourceRole`,
@@ -87,6 +102,8 @@ const arns: Readonly<Record<Principal, string>> = {
   mapTasks: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/MapRole`,
   summary: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/SummaryRole`,
   mapSchedule: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/ScheduleRole`,
+  imageBuild: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/BuildRole`,
+  imageSchedule: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/RebuildRole`,
   holder: `arn:aws:iam::${ACCOUNT}:user/alice`,
   account: `arn:aws:iam::${ACCOUNT}:role/Admin`,
   deployer: `arn:aws:iam::${ACCOUNT}:role/cdk-hnb659fds-cfn-exec-role-${ACCOUNT}-${REGION}`,
