@@ -1,5 +1,6 @@
 // What must not go through, row by row. Each row cites a sentence of docs/security-analysis.md, and says what stops it.
 
+import { mapDenied } from "./access-map.ts"
 import type { Principal, Question } from "./judge.ts"
 import { identityArn, parameterArn, roleArn } from "./judge.ts"
 import { ACCOUNT, REGION } from "./resolve.ts"
@@ -218,4 +219,5 @@ export const deniedRows: readonly Denied[] = [
   ...rows(onlyAdministratorDeletes, ["bucket"], ["account", "deployer"], DELETE, [`${mine}/key.gpg`, "archive.json"]),
   ...rows(locksStay, ["bucket"], ["account", "deployer"], [...LOCKS, "s3:PutObjectVersionAcl"], [`${mine}/key.gpg`]),
   ...rows(settingsStay, ["bucket"], ["account"], SETTINGS, [""]),
+  ...mapDenied,
 ]

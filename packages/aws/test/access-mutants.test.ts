@@ -5,7 +5,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { failures } from "./access-rows.ts"
-import { arnOf, type Policies, type Policy, policies, type Question, type Statement, services } from "./judge.ts"
+import { arnOf, type Policies, type Policy, policies, type Question, type RoleName, type Statement } from "./judge.ts"
 
 const deployed = policies()
 
@@ -79,7 +79,7 @@ function matchesGlob(text: string, pattern: string): boolean {
 }
 
 function* mutants(): Generator<Mutant> {
-  for (const role of ["source", "run", "operator", "administrator", ...services] as const) {
+  for (const role of Object.keys(deployed.roles) as RoleName[]) {
     for (const { name, policy, concerns } of withoutOne(deployed.roles[role])) {
       const all = { ...deployed, roles: { ...deployed.roles, [role]: policy } }
       yield {

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { type Denied, deniedRows as peopleDenied } from "./access-denied.ts"
+import { mapAllowed } from "./access-map.ts"
 import { servicesAllowed, servicesDenied } from "./access-services.ts"
 import { EVERYTHING, identityOf, judge, type Policies, policyOn, type Question } from "./judge.ts"
 
@@ -12,7 +13,7 @@ const asked = readFileSync(join(import.meta.dirname, "access-allowed.jsonl"), "u
   .split("\n")
   .map((line) => JSON.parse(line) as Question)
 
-export const allowedRows: readonly Question[] = [...asked, ...servicesAllowed]
+export const allowedRows: readonly Question[] = [...asked, ...servicesAllowed, ...mapAllowed]
 export const deniedRows: readonly Denied[] = [...peopleDenied, ...servicesDenied]
 
 export const isAllowed = async (row: Question, all: Policies): Promise<boolean> =>

@@ -1,5 +1,8 @@
-// What the tests use of a package that brings no types.
+// What the package says of itself in its documentation; it comes without declarations.
 
 declare module "asl-validator" {
-  export default function validate(definition: object): { readonly isValid: boolean; errorsText(): string }
+  export default function validate(definition: unknown): {
+    readonly isValid: boolean
+    readonly errorsText: (separator?: string) => string
+  }
 }

@@ -110,6 +110,7 @@ test("from an empty account to a first restore, as written", async () => {
       "replica",
       ...["account", "account", "administrator", "account", "account"],
       ...["account", "account", "account"],
+      "account",
     ],
   )
   for (const { who, text } of blocks) {
@@ -119,6 +120,8 @@ test("from an empty account to a first restore, as written", async () => {
       ["ADMINISTRATOR_ROLE", output("AdministratorRoleArn")],
       ["OPERATOR_ROLE", output("OperatorRoleArn")],
       ["SOURCE_PROFILE", output("SourceProfileArn")],
+      ["ARCHIVE_BUCKET", output("BucketName")],
+      ["TOPIC", output("TopicArn")],
       ["DEVICE", "arn:aws:iam::123456789012:mfa/somebody"],
       ["--token-code CODE", "--token-code 123456"],
       ["INSTANCE", instance],

@@ -41,11 +41,19 @@ export const services = Object.keys(SERVICES) as Service[]
 
 type Taken = "source" | "operator" | "administrator" | Service
 /** Holder: has no right in the account. Account: may do everything that a policy of the account can grant. */
-export type Principal = Taken | "holder" | "account" | "deployer" | "stranger"
+export type Principal = Exclude<RoleName, "run"> | "holder" | "account" | "deployer" | "stranger"
+
+/**
+ * `run`: what a source's role has besides where it is run by schedule, on a server. `map` and `mapTasks`: the state machine over
+ * shards, with workers in Lambda and in Fargate.
+ */
+export type RoleName =
+  | (Taken | "run")
+  | ("map" | "mapTasks" | "summary" | "mapSchedule")
+  | ("imageBuild" | "imageSchedule")
 
 export interface Policies {
-  /** `run`: what a source's role has besides where it is run by schedule, on a server. */
-  readonly roles: Readonly<Record<Taken | "run", Policy>>
+  readonly roles: Readonly<Record<RoleName, Policy>>
   readonly bucket: Policy
   /** Of the roles that people, machines and services may take, by the principal that takes it. */
   readonly trust: Readonly<Record<Taken, Policy>>
@@ -56,6 +64,9 @@ export function policies(given: Readonly<Record<string, string>> = {}): Policies
   const place = { Bucket: BUCKET, Path: PATH, Source: SOURCE }
   const archive = resolve(template("archive"), { Path: PATH, ...given }, { Archive: BUCKET })
   const source = resolve(template("source"), { ...place, ...given })
+  const shards = { Source: "uploads", CodeBucket: "code", CodeKey: "summary.zip" }
+  const image = resolve(template("image"), { Repository: "https://git.example/x.git" }, { Images: "images" })
+  const map = (Worker: string) => resolve(template("map"), { ...given, ...shards, Worker }, { Map: mapArn })
   const document = ({ Properties }: Resource, name = "PolicyDocument"): Policy => Properties[name] as Policy
   const of = (stack: Readonly<Record<string, Resource>>, id: string, name?: string): Policy =>
     document(stack[id] ?? assert.fail(id), name)
@@ -70,6 +81,12 @@ export function policies(given: Readonly<Record<string, string>> = {}): Policies
       source: of(source, "SourceRights"),
       operator: of(archive, "OperatorRights"),
       administrator: of(archive, "AdministratorRights"),
+      map: rightsOfMap(map("lambda")),
+      mapTasks: rightsOfMap(map("fargate")),
+      summary: of(map("lambda"), "SummaryRights"),
+      mapSchedule: of(map("lambda"), "ScheduleRights"),
+      imageBuild: of(image, "BuildRights"),
+      imageSchedule: of(image, "RebuildRights"),
     },
     bucket: of(archive, "ArchivePolicy"),
     trust: {
@@ -81,12 +98,21 @@ export function policies(given: Readonly<Record<string, string>> = {}): Policies
   }
 }
 
+/** All policies of the role: which there are depends on the kind of the workers. */
+function rightsOfMap(stack: Readonly<Record<string, Resource>>): Policy {
+  const there = ["MapRights", "LambdaRights", "FargateRights"].flatMap((id) => stack[id] ?? [])
+  assert.equal(there.length, 2)
+  const documents = there.map(({ Properties }) => Properties["PolicyDocument"] as Policy)
+  return { Version: "2012-10-17", Statement: documents.flatMap(({ Statement }) => Statement) }
+}
+
 /** What an administrator of an account has. */
 export const EVERYTHING: Policy = {
   Version: "2012-10-17",
   Statement: [{ Sid: "All", Effect: "Allow", Action: "*", Resource: ["*"] }],
 }
 
+export const mapArn = `arn:aws:states:${REGION}:${ACCOUNT}:stateMachine:the-stack`
 const OTHER_ACCOUNT = "444455556666"
 const arns: Readonly<Record<Principal, string>> = {
   ...(Object.fromEntries(
@@ -95,6 +121,12 @@ const arns: Readonly<Record<Principal, string>> = {
   source: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/SourceRole`,
   operator: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/OperatorRole`,
   administrator: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/AdministratorRole`,
+  map: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/MapRole`,
+  mapTasks: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/MapRole`,
+  summary: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/SummaryRole`,
+  mapSchedule: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/ScheduleRole`,
+  imageBuild: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/BuildRole`,
+  imageSchedule: `arn:aws:iam::${ACCOUNT}:role/backup-cloud/RebuildRole`,
   holder: `arn:aws:iam::${ACCOUNT}:user/alice`,
   account: `arn:aws:iam::${ACCOUNT}:role/Admin`,
   deployer: `arn:aws:iam::${ACCOUNT}:role/cdk-hnb659fds-cfn-exec-role-${ACCOUNT}-${REGION}`,
@@ -158,8 +190,7 @@ export function policyOn({ resource }: Question, { bucket, trust }: Policies): P
 export function identityOf(principal: Principal, { roles }: Policies): readonly Policy[] {
   if (principal === "holder") return []
   if (principal === "source") return [roles.source, roles.run]
-  if (principal === "account" || principal === "deployer" || principal === "stranger") return [EVERYTHING]
-  return [roles[principal]]
+  return principal in roles ? [roles[principal as RoleName]] : [EVERYTHING]
 }
 
 export const parameterArn = (name: string): string => `arn:aws:ssm:${REGION}:${ACCOUNT}:parameter${BASE}/${name}`

@@ -51,6 +51,7 @@ export function resolve(
   const attribute = (name: string, what: string): string => {
     const { Type, Properties } = Resources[name] ?? assert.fail(name)
     const own = String(ref(name))
+    if (what === "RepositoryUri") return `${ACCOUNT}.dkr.ecr.${REGION}.amazonaws.com/${own}`
     if (what !== "Arn") return others[`${Type} ${what}`] ?? assert.fail(`${Type} ${what}`)
     if (Type === "AWS::S3::Bucket") return `arn:aws:s3:::${own}`
     if (Type === "AWS::IAM::Role") return `arn:aws:iam::${ACCOUNT}:role${Properties["Path"] as string}${own}`
@@ -72,6 +73,7 @@ export function resolve(
     if (name === "Fn::Base64") return Buffer.from(String(value(args))).toString("base64")
     const list = args as unknown[]
     if (name === "Fn::If") return value(meets(list[0] as string) ? list[1] : list[2])
+    if (name === "Fn::Join") return (value(list[1]) as unknown[]).join(list[0] as string)
     if (name === "Fn::Not") return value(list[0]) !== true
     if (name === "Fn::Equals") return value(list[0]) === value(list[1])
     throw new Error(`the test knows no ${name}`)
@@ -96,9 +98,13 @@ export function resolve(
 
 /** ARNs of types of resources, without region and account. */
 const arns: Readonly<Record<string, string>> = {
+  "AWS::CloudTrail::Trail": "cloudtrail::trail/NAME",
+  "AWS::CodeBuild::Project": "codebuild::project/NAME",
+  "AWS::ECR::Repository": "ecr::repository/NAME",
   "AWS::ECS::Cluster": "ecs::cluster/NAME",
   "AWS::Lambda::Function": "lambda::function:NAME",
   "AWS::Logs::LogGroup": "logs::log-group:NAME:*",
+  "AWS::StepFunctions::StateMachine": "states::stateMachine:NAME",
 }
 
 const others: Readonly<Record<string, string>> = {

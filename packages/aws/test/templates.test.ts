@@ -11,7 +11,17 @@ import { App, type Stack } from "aws-cdk-lib"
 import { CfnPolicy } from "aws-cdk-lib/aws-iam"
 import { CfnBucket } from "aws-cdk-lib/aws-s3"
 import { AwsSolutionsChecks } from "cdk-nag"
-import { ArchiveStack, ReplicaStack, ScheduleStack, SourceStack, templates } from "../src/index.ts"
+import {
+  AlarmStack,
+  ArchiveStack,
+  ImageStack,
+  MapStack,
+  ReplicaStack,
+  ScheduleStack,
+  SourceAlarmStack,
+  SourceStack,
+  templates,
+} from "../src/index.ts"
 import { resolve } from "./resolve.ts"
 
 const folder = join(import.meta.dirname, "../../../deploy/cloudformation")
@@ -144,6 +154,22 @@ test("the AWS Solutions rules find nothing", () => {
       findings((app) => new ScheduleStack(app, "schedule", { on })),
       [],
     )
+  assert.deepEqual(
+    findings((app) => new MapStack(app, "map")),
+    [],
+  )
+  assert.deepEqual(
+    findings((app) => new ImageStack(app, "image")),
+    [],
+  )
+  assert.deepEqual(
+    findings((app) => new AlarmStack(app, "alarms")),
+    [],
+  )
+  assert.deepEqual(
+    findings((app) => new SourceAlarmStack(app, "source-alarms")),
+    [],
+  )
 })
 
 test("the AWS Solutions rules find a bucket that is open, and a right that no reason is given for", () => {

@@ -11,7 +11,7 @@ export interface SummaryEvent {
   readonly source: string
   /** Names of all shards that were to be backed up. */
   readonly shards: readonly string[]
-  /** One for each shard that ended, in any order: the reply of `backup`, or `outcome: "failed"` with what was thrown. */
+  /** One for each shard that ended, in any order: the reply of `backup`, or `outcome: "failed"` with the name of the error. */
   readonly results: readonly ShardResult[]
   /** When the execution started, ISO 8601. */
   readonly started: string
@@ -22,7 +22,6 @@ export interface ShardResult {
   readonly outcome: string
   /** Name of the error, for one that failed. */
   readonly error?: string
-  readonly cause?: string
   readonly files?: number
   /** Of content and of what was stored. */
   readonly bytes?: number
