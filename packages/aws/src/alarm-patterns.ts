@@ -24,9 +24,10 @@ const SETTINGS = [
 ]
 
 /** Roles of the templates, by what CloudFormation makes of their logical ids: `<stack>-<logical id>-<letters>`. */
-const ROLES = ["AdministratorRole", "OperatorRole", "SourceRole", "ReplicationRole", "MapRole", "ScheduleRole"].map(
-  (id) => ({ wildcard: `*-${id}-*` }),
-)
+const ROLES = [
+  ...["AdministratorRole", "OperatorRole", "SourceRole", "ReplicationRole", "MapRole", "SummaryRole", "ScheduleRole"],
+  ...["BackupRole", "MachineRole", "PullRole", "WatchRole", "WatchdogRole", "BuildRole", "RebuildRole"],
+].map((id) => ({ wildcard: `*-${id}-*` }))
 const ROLE_CHANGES = [
   ...["PutRolePolicy", "DeleteRolePolicy", "AttachRolePolicy", "DetachRolePolicy", "UpdateAssumeRolePolicy"],
   ...["PutRolePermissionsBoundary", "DeleteRolePermissionsBoundary", "DeleteRole", "UpdateRole"],

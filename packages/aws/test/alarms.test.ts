@@ -3,13 +3,24 @@
 // And what the alarms of a source look at, and what the trail records.
 
 import assert from "node:assert/strict"
+import { globSync } from "node:fs"
+import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { type Moto, startMoto } from "../../store/test/moto.ts"
 import { alarmPatterns } from "../src/alarm-patterns.ts"
-import { resolve, template } from "./resolve.ts"
+import { type Resource, resolve, template } from "./resolve.ts"
 
 const alarms = resolve(template("alarms"), { Bucket: "the-bucket", Path: "some/place" })
 const names = Object.keys(alarmPatterns())
+/** Logical ids of the roles of all templates. */
+const roleIds = globSync("*.json", { cwd: join(import.meta.dirname, "../../../deploy/cloudformation") }).flatMap(
+  (file) => {
+    const { Resources } = JSON.parse(template(file.slice(0, -".json".length))) as {
+      Resources: Record<string, Resource>
+    }
+    return Object.keys(Resources).filter((id) => Resources[id]?.Type === "AWS::IAM::Role")
+  },
+)
 let moto: Moto
 const queues = new Map<string, string>()
 
@@ -149,7 +160,7 @@ const mustTell: readonly (readonly [string, readonly Recorded[]])[] = [
       }),
       iam("UpdateAssumeRolePolicy", { roleName: "archive-AdministratorRole-1A2B3C" }),
       iam("DetachRolePolicy", { roleName: "archive-ReplicationRole-1A2B3C" }),
-      iam("DeleteRolePolicy", { roleName: "map-MapRole-1A2B3C" }),
+      ...roleIds.map((id) => iam("DeleteRolePolicy", { roleName: `stack-${id}-1A2B3C` })),
     ],
   ],
   [

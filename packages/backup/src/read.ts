@@ -162,7 +162,6 @@ async function* packed(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGenerator
 
 async function* pieces(deps: ReadDeps, jobs: AsyncIterable<Job>): AsyncGenerator<Read, void, undefined> {
   const { stop } = deps
-  if (stop.aborted) return
   try {
     for await (const started of inOrder(jobs, JOBS_AHEAD, deps.signal, (job) => start(deps, job))) {
       if (stop.aborted) return
