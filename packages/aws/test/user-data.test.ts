@@ -181,8 +181,10 @@ for (const shell of ["dash", "bash", "bash --posix"]) {
   })
 
   test(`${shell}: a signal ends the backup, and then the server, at once`, async () => {
-    const machine = new Machine(shell, { program: "trap 'echo stopped; exit 1' TERM; sleep 600 & wait" })
-    await machine.until("told")
+    const machine = new Machine(shell, {
+      program: "trap 'echo stopped; exit 1' TERM; : > /opt/ready; sleep 600 & wait",
+    })
+    await machine.until("opt/ready")
     machine.child.kill("SIGTERM")
     await machine.ended
     assert.deepEqual(machine.shutdowns, ["-h +735", "-h now"])
