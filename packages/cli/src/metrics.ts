@@ -7,7 +7,7 @@ import { rename, rm, writeFile } from "node:fs/promises"
 import { BackupError } from "@backup-cloud/format"
 
 /** Of each number its name, less `backup_cloud_`, and what it is, with its unit. */
-const HELP = {
+export const HELP = {
   last_success_timestamp_seconds: "When the store says the last run arrived that can be restored, since 1970.",
   last_run_complete: "Whether that run is complete (1) or lacks what could not be read (0).",
   runs: "Runs that are signed and judged valid.",

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict"
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { after, before, test } from "node:test"
+import { HELP } from "../src/metrics.ts"
 import { World } from "./world.ts"
 
 const world = new World()
@@ -96,4 +98,9 @@ test("where the numbers cannot be written, that is said, and the file's folder i
   assert.equal(said.status, 2)
   assert.match(said.stderr, /nowhere\/backup\.prom: the metrics cannot be written there/)
   assert.ok(!existsSync(world.file("nowhere")))
+})
+
+test("the page on monitoring names every number", () => {
+  const page = readFileSync(join(import.meta.dirname, "../../../docs/monitoring.md"), "utf8")
+  for (const name of Object.keys(HELP)) assert.ok(page.includes(`\`${name}\``), name)
 })

@@ -53,7 +53,7 @@ test("a step that fails names its fault, and not what people are told", async ()
   const provider = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] })
   using stack = new DisposableStack()
   stack.use(followSteps(provider.getTracer("test")))
-  for (const error of [new BackupError("tampered", "of /home/ann/letter"), new Error("of /home/ann/letter")])
+  for (const error of [new BackupError("tampered", "of /srv/letters/ann"), new Error("of /srv/letters/ann")])
     await assert.rejects(
       step("verify", {}, () => Promise.reject(error)),
       error,
