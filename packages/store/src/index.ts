@@ -1,6 +1,7 @@
 // The ports of an archive, its stores and their wrappers.
 
 export { type Body, bodyPieces, type Spool, spoolFault } from "./body.ts"
+export { type Answer, type BucketSettings, bucketSettings } from "./bucket-settings.ts"
 export * from "./directory.ts"
 export * from "./kept.ts"
 export * from "./memory.ts"
@@ -8,7 +9,8 @@ export * from "./names.ts"
 export { openParameters, type ParameterFolder } from "./parameters.ts"
 export type * from "./ports.ts"
 export * from "./rights.ts"
-export { type Credentials, type S3Options, s3Store } from "./s3.ts"
+export { s3Store } from "./s3.ts"
+export type { Credentials, S3Options } from "./s3-client.ts"
 export * from "./union.ts"
 export * from "./url.ts"
 export { type Method } from "./wrap/around.ts"

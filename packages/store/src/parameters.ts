@@ -6,7 +6,8 @@
 import type { SSMClient } from "@aws-sdk/client-ssm"
 import { BackupError, escapeControl } from "@backup-cloud/format"
 import { awsFault } from "./aws-faults.ts"
-import { type Access, accessOf, type Environment, ssmSettings } from "./url.ts"
+import { clientSettings } from "./s3-client.ts"
+import { type Access, accessOf, type Environment } from "./url.ts"
 
 export interface ParameterFolder extends Disposable {
   /** Where the parameter is, for messages: `ssm:/path/name`. */
@@ -25,7 +26,7 @@ export function openParameters(url: string, env: Environment): ParameterFolder {
   let client: SSMClient | null = null
   const ssm = async () => {
     const sdk = await import("@aws-sdk/client-ssm")
-    client ??= new sdk.SSMClient(ssmSettings(access))
+    client ??= new sdk.SSMClient(clientSettings(access))
     return { ...sdk, client }
   }
   const put = async (name: string, value: string, replaces: boolean, signal: AbortSignal): Promise<void> => {

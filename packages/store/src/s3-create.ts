@@ -6,7 +6,7 @@ import { BackupError } from "@backup-cloud/format"
 import { answerOf, awsFault } from "./aws-faults.ts"
 import { type Body, bodyDigest, bodyLength, isSpool } from "./body.ts"
 import type { ObjectInfo } from "./ports.ts"
-import type { Bucket } from "./s3.ts"
+import type { Bucket } from "./s3-client.ts"
 
 /** @param conditional false leaves it to the caller not to overwrite */
 export async function createS3(

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto"
 import { isFault } from "@backup-cloud/format"
 import { answerOf, awsFault } from "./aws-faults.ts"
 import type { Promises } from "./ports.ts"
-import type { Bucket } from "./s3.ts"
+import type { Bucket } from "./s3-client.ts"
 import { createS3 } from "./s3-create.ts"
 import { removeVersions } from "./s3-versions.ts"
 
@@ -87,12 +87,12 @@ async function asked<T>(
   }
 }
 
-async function versioning({ sdk, client, bucket }: Bucket, signal: AbortSignal): Promise<boolean> {
+export async function versioning({ sdk, client, bucket }: Bucket, signal: AbortSignal): Promise<boolean> {
   const answer = await client.send(new sdk.GetBucketVersioningCommand({ Bucket: bucket }), { abortSignal: signal })
   return answer.Status === "Enabled"
 }
 
-async function defaultLock({ sdk, client, bucket }: Bucket, signal: AbortSignal): Promise<Promises["lock"]> {
+export async function defaultLock({ sdk, client, bucket }: Bucket, signal: AbortSignal): Promise<Promises["lock"]> {
   const answer = await client.send(new sdk.GetObjectLockConfigurationCommand({ Bucket: bucket }), {
     abortSignal: signal,
   })

@@ -6,7 +6,7 @@ import { BackupError, timeText } from "@backup-cloud/format"
 import { answerOf, awsFault } from "./aws-faults.ts"
 import { KeptError } from "./kept.ts"
 import type { ObjectVersion } from "./ports.ts"
-import type { Bucket } from "./s3.ts"
+import type { Bucket } from "./s3-client.ts"
 
 /** All versions of exactly `name`, newest first, delete markers among them. */
 export async function versionsOf(bucket: Bucket, name: string, signal: AbortSignal): Promise<readonly ObjectVersion[]> {

@@ -9,62 +9,23 @@
 // Not promised: what a bucket without versions and Object Lock, or a server that ignores the condition, can't keep
 // (`probe` finds out which); objects larger than one request (an archive has none above 64 MiB).
 
-import type * as Sdk from "@aws-sdk/client-s3"
 import { BackupError } from "@backup-cloud/format"
 import { answerOf, awsFault } from "./aws-faults.ts"
 import { type Body, temporarySpool } from "./body.ts"
 import { checkRange } from "./bytes.ts"
 import { checkDigest, checkName } from "./names.ts"
 import type { ListOptions, ObjectInfo, ObjectVersion, Promises, ReadOptions, Store } from "./ports.ts"
+import { type Bucket, connect, keysOf, type S3Options } from "./s3-client.ts"
 import { createS3 } from "./s3-create.ts"
 import { probeS3 } from "./s3-probe.ts"
 import { removeVersions, versionsOf } from "./s3-versions.ts"
 
-export interface Credentials {
-  readonly accessKeyId: string
-  readonly secretAccessKey: string
-  readonly sessionToken?: string
-}
-
-export interface S3Options {
-  readonly bucket: string
-  /** Folder of the archive in the bucket; slashes around it do not count, `""` is the bucket itself. */
-  readonly prefix: string
-  /** `https://host:port` of a server other than AWS; buckets are then part of the path. */
-  readonly endpoint?: string
-  /** As AWS names it; where neither it nor an endpoint is given, what the machine's AWS configuration says. */
-  readonly region?: string
-  /** Where they are not given, what the machine's AWS configuration or role says. */
-  readonly credentials?: Credentials
-  /** Milliseconds that a connection may be idle before the request counts as unanswered; 60,000 unless given. */
-  readonly requestTimeout?: number
-  /**
-   * For servers that refuse or ignore conditional creates: look first, then create. Of two at the same moment the later
-   * one overwrites the earlier, and both are told that they succeeded. `probe` still tells what the server can do.
-   */
-  readonly unconditional?: boolean
-}
-
-/** What each function of the S3 store needs: the client, its module, and where in the bucket the archive lies. */
-export interface Bucket {
-  readonly sdk: typeof Sdk
-  readonly client: Sdk.S3Client
-  readonly bucket: string
-  /** Key of a name or of the beginning of one. */
-  readonly key: (name: string) => string
-  /** Name of a key that `key` made or a list under it gave. */
-  readonly nameOf: (key: string) => string
-}
-
 export function s3Store(options: S3Options): Store {
-  const prefix = options.prefix.split("/").filter((part) => part !== "")
-  const top = prefix.map((part) => `${part}/`).join("")
-  const key = (name: string): string => top + name
-  const nameOf = (found: string): string => found.slice(top.length)
-  const query = options.endpoint === undefined ? "" : `?endpoint=${encodeURIComponent(options.endpoint)}`
   const { bucket } = options
+  const { key, nameOf } = keysOf(options)
+  const query = options.endpoint === undefined ? "" : `?endpoint=${encodeURIComponent(options.endpoint)}`
   let opened: Promise<Bucket> | undefined
-  const open = (): Promise<Bucket> => (opened ??= connect(options).then((made) => ({ ...made, bucket, key, nameOf })))
+  const open = (): Promise<Bucket> => (opened ??= connect(options))
 
   const stat = async (name: string, signal: AbortSignal): Promise<ObjectInfo | null> => {
     signal.throwIfAborted()
@@ -81,7 +42,7 @@ export function s3Store(options: S3Options): Store {
   }
 
   return {
-    url: `s3://${bucket}/${top.slice(0, -1)}${query}`,
+    url: `s3://${bucket}/${key("").slice(0, -1)}${query}`,
     stat,
 
     async *read(name: string, signal: AbortSignal, range: ReadOptions = {}): AsyncGenerator<Uint8Array> {
@@ -179,25 +140,4 @@ function infoOf(name: string, item: { Size?: number | undefined; LastModified?: 
     throw new BackupError("unavailable", `${name}: the server's list lacks its size or time`)
   }
   return { name, size: item.Size, arrived: item.LastModified }
-}
-
-const nothing = (): void => undefined
-const silent = { debug: nothing, info: nothing, warn: nothing, error: nothing }
-
-async function connect(options: S3Options): Promise<{ sdk: typeof Sdk; client: Sdk.S3Client }> {
-  const sdk = await import("@aws-sdk/client-s3")
-  const region = options.region ?? (options.endpoint === undefined ? undefined : "us-east-1")
-  const client = new sdk.S3Client({
-    ...(region === undefined ? {} : { region }),
-    ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint, forcePathStyle: true }),
-    ...(options.credentials === undefined ? {} : { credentials: { ...options.credentials } }),
-    // Its own choice, CRC32 in a trailer, is refused or stored as data by several other servers.
-    requestChecksumCalculation: "WHEN_REQUIRED",
-    responseChecksumValidation: "WHEN_REQUIRED",
-    maxAttempts: 1,
-    // It would tell the console that it does not try a stream again; nor should it.
-    logger: silent,
-    requestHandler: { connectionTimeout: 10_000, socketTimeout: options.requestTimeout ?? 60_000 },
-  })
-  return { sdk, client }
 }

@@ -9,12 +9,12 @@
 // here or, where that has none, from the machine's AWS configuration.
 
 import { fileURLToPath } from "node:url"
-import type { SSMClientConfig } from "@aws-sdk/client-ssm"
 import { BackupError, escapeControl } from "@backup-cloud/format"
 import { awsFault } from "./aws-faults.ts"
 import { directoryStore } from "./directory.ts"
 import type { Store } from "./ports.ts"
-import { type Credentials, type S3Options, s3Store } from "./s3.ts"
+import { s3Store } from "./s3.ts"
+import { type Credentials, clientSettings, type S3Options } from "./s3-client.ts"
 
 /** Environment variables by name. Used: AWS_ACCESS_KEY_ID and its companions, AWS_REGION, AWS_ENDPOINT_URL. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -32,10 +32,15 @@ export async function openStore(
 ): Promise<Store> {
   const directory = directoryOf(url)
   if (directory !== null) return directoryStore(directory)
+  return s3Store(await s3Place(url, env, signal))
+}
+
+/** The bucket and path that `url` names, which is none of a directory. Throws as `openStore`. */
+export async function s3Place(url: string, env: Environment, signal: AbortSignal): Promise<S3Options> {
   const parsed = parse(url)
   const access = accessOf(parsed, env, url)
   if (parsed.protocol === "s3:") {
-    return s3Store({ bucket: bucketName(parsed.hostname, url), prefix: decodeURIComponent(parsed.pathname), ...access })
+    return { bucket: bucketName(parsed.hostname, url), prefix: decodeURIComponent(parsed.pathname), ...access }
   }
   if (parsed.protocol !== "ssm:" || parsed.host !== "") throw badUrl(url)
   const parts = decodeURIComponent(parsed.pathname)
@@ -43,7 +48,7 @@ export async function openStore(
     .filter((part) => part !== "")
   const base = parts.length === 0 ? DEFAULT_BASE : `/${parts.join("/")}`
   const { bucket, path } = await readParameters(base, access, signal)
-  return s3Store({ bucket: bucketName(bucket, `${base}/s3_bucket`), prefix: path, ...access })
+  return { bucket: bucketName(bucket, `${base}/s3_bucket`), prefix: path, ...access }
 }
 
 /** The directory that `url` names; `null` if it names a store of another kind. */
@@ -87,23 +92,13 @@ function credentialsOf(env: Environment): Credentials | null {
   return { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) }
 }
 
-/** For a client of Systems Manager. */
-export function ssmSettings({ region, endpoint, credentials }: Access): SSMClientConfig {
-  const chosen = region ?? (endpoint === undefined ? undefined : "us-east-1")
-  return {
-    ...(chosen === undefined ? {} : { region: chosen }),
-    ...(endpoint === undefined ? {} : { endpoint }),
-    ...(credentials === undefined ? {} : { credentials: { ...credentials } }),
-  }
-}
-
 async function readParameters(
   base: string,
   access: Access,
   signal: AbortSignal,
 ): Promise<{ bucket: string; path: string }> {
   const { GetParameterCommand, SSMClient } = await import("@aws-sdk/client-ssm")
-  const client = new SSMClient(ssmSettings(access))
+  const client = new SSMClient(clientSettings(access))
   const value = async (name: string): Promise<string> => {
     try {
       const answer = await client.send(new GetParameterCommand({ Name: name, WithDecryption: true }), {

@@ -10,6 +10,7 @@ import type { SourceRuns, Trust } from "@backup-cloud/trust"
 import { readNextKey, readSecrets } from "backup-cloud/parts/secrets"
 import { ageTrouble } from "../overdue.ts"
 import type { Session } from "../session.ts"
+import { bucketChecks } from "./bucket.ts"
 import { type Check, day, endsSoon, NOTICE_DAYS, type Trouble } from "./check.ts"
 
 /** A difference of clocks that no slow network explains. */
@@ -33,6 +34,9 @@ export async function* archiveChecks(session: Session): AsyncGenerator<Check> {
   }
   if ("problem" in trust) return
   yield* peopleChecks(session, trust)
+  const bucket = await tried(async () => await bucketChecks(session, trust))
+  if ("problem" in bucket) yield { name: "the bucket can be asked how it is set", run: async () => bucket }
+  else yield* bucket
   for (const name of await sourcesOf(session)) yield* sourceChecks(session, trust, name)
 }
 

@@ -5,6 +5,8 @@ export interface Trouble {
   readonly problem: string
   /** What a person types or does about it. */
   readonly mend: string
+  /** Whether it is so could not be found out: neither good nor bad. */
+  readonly unknown?: true
 }
 
 export interface Check {

@@ -16,6 +16,7 @@ export function addDoctorCommand(root: Command, register: Register): void {
 async function doctor(session: Session): Promise<void> {
   let checked = 0
   let failed = 0
+  let unknown = 0
   const all = async function* () {
     yield* machineChecks(session)
     yield* archiveChecks(session)
@@ -25,12 +26,20 @@ async function doctor(session: Session): Promise<void> {
     checked++
     if (trouble === null) session.say(`ok    ${check.name}`)
     else {
-      failed++
-      session.say(`FAIL  ${check.name}: ${escapeControl(trouble.problem)}\n      → ${escapeControl(trouble.mend)}`)
+      const problem = escapeControl(trouble.problem)
+      if (trouble.unknown === true) unknown++
+      else failed++
+      const begin = trouble.unknown === true ? `?     ${check.name}: not checked: ` : `FAIL  ${check.name}: `
+      session.say(`${begin}${problem}\n      → ${escapeControl(trouble.mend)}`)
     }
-    session.event({ event: "check", name: check.name, ok: trouble === null, ...trouble })
+    const ok = trouble?.unknown === true ? null : trouble === null
+    session.event({ event: "check", name: check.name, ok, ...trouble })
   }
   if (failed > 0) throw new BackupError("open-risk", `${failed} of ${checked} checks failed; see above`)
-  session.say(`All ${checked} checks passed.`)
-  session.event({ event: "result", checked, failed })
+  session.say(
+    unknown === 0
+      ? `All ${checked} checks passed.`
+      : `${checked - unknown} checks passed, ${unknown} could not be made.`,
+  )
+  session.event({ event: "result", checked, failed, unknown })
 }
