@@ -30,7 +30,7 @@ after(() => {
 const program = `
 import { randomBytes } from "node:crypto"
 import { readFileSync } from "node:fs"
-import { backup } from "@backup-cloud/backup"
+import { backup, startWorkers } from "@backup-cloud/backup"
 import { openGpgHome } from "@backup-cloud/openpgp"
 import { gpgPassphraseOpener } from "@backup-cloud/openpgp/open-passphrase"
 import { gpgSealer } from "@backup-cloud/openpgp/seal"
@@ -50,20 +50,22 @@ const memory = memoryFile(home + "/trust.json")
 const { admin } = await memory.read()
 const trust = await loadTrust({ reader: store, verifier, admin, home: memory, signal, strict: true })
 const keys = home + "/sources/" + name
+const secret = Buffer.from(readFileSync(keys + "/secret", "utf8").trim(), "hex")
+await using pool = startWorkers(1, secret)
 const result = await backup({
   source: dirSource({ root }),
   entry: trust.policy.sources.find((source) => source.name === name),
   policy: trust.policy,
   holders: trust.policy.holders.map((holder) => trust.certificates.get(holder.sha256)),
   earlier: () => readRuns(trust, store, name, signal),
-  secret: Buffer.from(readFileSync(keys + "/secret", "utf8").trim(), "hex"),
+  secret,
   reader: store,
   writer: store,
   sealer: gpgSealer(gpg),
   opener: gpgPassphraseOpener(gpg),
   signer: await importedGpgSigner(signing, readFileSync(keys + "/signing-key.asc")),
   proveAll: false,
-  workers: 1,
+  pool,
   checkpointEvery: 3_600_000,
   now: () => new Date(),
   random: (count) => new Uint8Array(randomBytes(count)),

@@ -14,6 +14,9 @@ export const HELP = {
   entries: "Entries of the last run that can be restored, rounded up to a power of two.",
   bytes: "Bytes of content of that run, rounded up to a power of two.",
   unread_entries: "Entries that could not be read in that run.",
+  drill_success: "Whether the last drill that counts passed (1) or failed (0).",
+  drill_timestamp_seconds: "When that drill ended, since 1970.",
+  medium_age_seconds: "How long ago an offline disk was synced; of one that never was, since it was prepared.",
   problems: "What is not as it should be, by the archive's receipts.",
   backup_success: "Whether the backup is complete (1) or not (0).",
   backup_end_timestamp_seconds: "When the backup ended, since 1970.",
@@ -23,13 +26,15 @@ export const HELP = {
   backup_stored_bytes: "Sealed bytes that the backup added to the archive.",
 } as const
 
-export class Metrics {
-  readonly #values: { readonly name: keyof typeof HELP; readonly source: string | null; value: number }[] = []
+type Name = keyof typeof HELP
 
-  /** @param source the label; `null` for a number of the whole archive */
-  set(name: keyof typeof HELP, source: string | null, value: number): void {
-    const known = this.#values.find((each) => each.name === name && each.source === source)
-    if (known === undefined) this.#values.push({ name, source, value })
+export class Metrics {
+  readonly #values: { readonly name: Name; readonly of: string | null; value: number }[] = []
+
+  /** @param of the source, or of `medium_…` the disk; `null` for a number of the whole archive */
+  set(name: Name, of: string | null, value: number): void {
+    const known = this.#values.find((each) => each.name === name && each.of === of)
+    if (known === undefined) this.#values.push({ name, of, value })
     else known.value = value
   }
 
@@ -39,9 +44,10 @@ export class Metrics {
     const registry = new Registry()
     for (const name of new Set(this.#values.map((each) => each.name))) {
       const values = this.#values.filter((each) => each.name === name)
-      const labelNames = values.some(({ source }) => source !== null) ? ["source"] : []
+      const label = name.startsWith("medium_") ? "medium" : "source"
+      const labelNames = values.some((each) => each.of !== null) ? [label] : []
       const gauge = new Gauge({ name: `backup_cloud_${name}`, help: HELP[name], labelNames, registers: [registry] })
-      for (const { source, value } of values) gauge.set(source === null ? {} : { source }, value)
+      for (const each of values) gauge.set(each.of === null ? {} : { [label]: each.of }, each.value)
     }
     return await registry.metrics()
   }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
+import { exitCode } from "@backup-cloud/format"
 import { HELP } from "../src/metrics.ts"
 import { World } from "./world.ts"
 
@@ -24,7 +25,8 @@ function read(): Map<string, number> {
   const samples = lines.filter((line) => line !== "" && !line.startsWith("#"))
   const found = new Map<string, number>()
   for (const line of samples) {
-    const [, name = "", value = ""] = /^([a-z_]+(?:\{source="[^"]*"\})?) (\S+)$/.exec(line) ?? assert.fail(line)
+    const [, name = "", value = ""] =
+      /^([a-z_]+(?:\{(?:source|medium)="[^"]*"\})?) (\S+)$/.exec(line) ?? assert.fail(line)
     assert.ok(lines.some((each) => each.startsWith(`# HELP ${name.replace(/\{.*/, "")} `)))
     found.set(name, Number(value))
   }
@@ -48,6 +50,38 @@ test("a backup leaves its numbers, whole, and the next one replaces them", () =>
     readdirSync(world.place).filter((name) => name.includes(".part")),
     [],
   )
+})
+
+test("status gives the age of every disk that is there, and the last drill of every source", () => {
+  const oscar = (...args: string[]): string => world.ok("oscar", ...args)
+  const number = (name: string, label: string): number | undefined => read().get(`backup_cloud_${name}{${label}}`)
+  oscar("status", "--metrics", file)
+  assert.equal(number("drill_success", 'source="docs"'), undefined, "there was no drill")
+  assert.ok([...read().keys()].every((name) => !name.includes("medium")))
+
+  const drill = ["drill", "docs@latest", "--release", world.release("docs@latest", "release")]
+  const passing = Math.floor(Date.now() / 1000)
+  oscar(...drill)
+  const disk = world.file("disk")
+  for (const label of ["Disk A", "Disk B"]) {
+    mkdirSync(`${disk} ${label}`)
+    oscar("media", "init", `${disk} ${label}`, "--label", label, "--location", "vault")
+  }
+  const synced = Math.floor(Date.now() / 1000)
+  oscar("media", "sync", `${disk} Disk A`)
+  oscar("media", "forget", "Disk B", "--yes")
+  oscar("status", "--metrics", file)
+  assert.equal(number("drill_success", 'source="docs"'), 1)
+  assert.ok((number("drill_timestamp_seconds", 'source="docs"') ?? 0) >= passing)
+  const age = number("medium_age_seconds", 'medium="Disk A"') ?? Number.NaN
+  assert.ok(age >= 0 && age <= Date.now() / 1000 - synced + 1, String(age))
+  assert.equal(number("medium_age_seconds", 'medium="Disk B"'), undefined, "it is lost")
+
+  // Another machine knows no labels, and the last drill counts, not the best.
+  world.fails("oscar", exitCode.differs, ...drill, "--check", "false")
+  world.ok("admin", "status", "--metrics", file)
+  assert.equal(number("drill_success", 'source="docs"'), 0)
+  assert.ok([...read().keys()].some((name) => /medium_age_seconds\{medium="[0-9a-f]{32}"\}$/.test(name)))
 })
 
 test("status gives the age and the state of every source; a backup that fails says so", () => {

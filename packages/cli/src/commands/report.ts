@@ -3,10 +3,12 @@
 import { overdueDrills } from "@backup-cloud/drill"
 import { BackupError, escapeControl, isFault } from "@backup-cloud/format"
 import { gravest, verifyWhole } from "backup-cloud/parts/verify"
+import type { Trust } from "@backup-cloud/trust"
 import type { Command } from "commander"
 import { overdueWords, resultsOf } from "../drill-results.ts"
 import { size } from "../io.ts"
 import { Metrics } from "../metrics.ts"
+import { drillMetrics, mediaMetrics } from "../metrics-beside.ts"
 import { ageTrouble, ageWords } from "../overdue.ts"
 import type { Register } from "../program.ts"
 import type { Session } from "../session.ts"
@@ -103,11 +105,23 @@ async function status(session: Session, file: unknown): Promise<void> {
   })
   problems.push(...due.map(overdueWords))
   metrics.set("problems", null, problems.length)
+  if (typeof file === "string") await besideMetrics(session, trust, metrics)
   await metrics.write(file)
   if (problems.length > 0)
     throw new BackupError("open-risk", problems.join("\n"), { hint: "backup-cloud verify says more" })
   session.say("All is as it should be, as far as receipts tell; verify reads every byte.")
   session.event({ event: "result", problems: 0 })
+}
+
+async function besideMetrics(session: Session, trust: Trust, metrics: Metrics): Promise<void> {
+  for (const measure of [drillMetrics, mediaMetrics]) {
+    try {
+      await measure(session, trust, metrics)
+    } catch (error) {
+      // A source may look at neither drills nor disks, and its numbers are written all the same.
+      if (!isFault(error, "refused")) throw error
+    }
+  }
 }
 
 async function verify(session: Session, quick: boolean): Promise<void> {
