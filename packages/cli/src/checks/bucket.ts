@@ -10,7 +10,8 @@ import type { Check, Trouble } from "./check.ts"
 /** S3 refuses who is off by a quarter of an hour. */
 const SKEW = 5 * 60_000
 /** What the stack is called depends on who made it. */
-const STACK = "update the stack that made the bucket, from deploy/cloudformation/archive.json"
+const STACK =
+  "update the stack if one made the bucket, from deploy/cloudformation/archive.json; otherwise set it by the tools of its server"
 
 /** None for an archive that is in no bucket. Throws as a store does. */
 export async function bucketChecks({ io, archiveUrl }: Session, { policy }: Trust): Promise<Check[]> {

@@ -2,8 +2,8 @@
 
 import { overdueDrills } from "@backup-cloud/drill"
 import { BackupError, escapeControl, isFault } from "@backup-cloud/format"
-import { gravest, verifyWhole } from "backup-cloud/parts/verify"
 import type { Trust } from "@backup-cloud/trust"
+import { gravest, verifyWhole } from "backup-cloud/parts/verify"
 import type { Command } from "commander"
 import { overdueWords, resultsOf } from "../drill-results.ts"
 import { size } from "../io.ts"
