@@ -1,5 +1,5 @@
-// One backup of one source with the keys that lie in the home, or in the identity in its place: what the policy says of it, its lock, its signing key, the
-// run itself, and what this machine remembers of it.
+// One backup of one source with the keys that lie in the home, or in the identity in its place: what the policy says of it,
+// its lock, its signing key, the run itself, and what this machine remembers of it.
 
 import { access, constants } from "node:fs/promises"
 import { type BackupEvent, type BackupResult, backup as run, startWorkers } from "@backup-cloud/backup"
@@ -11,6 +11,7 @@ import { forgetNoted, notedFiles } from "./handed.ts"
 import type { Machine } from "./machine.ts"
 import { lockSource, readNextKey, readSecrets, type SourceSecrets, takeNextKey, writeExtent } from "./secrets.ts"
 
+/** Threads, unless told. */
 const WORKERS = 2
 const CHECKPOINT_MINUTES = 30
 
