@@ -27,7 +27,17 @@ type Values = Partial<Record<keyof typeof UNITS, number>>
  * @param seconds how long it took
  */
 export function metricsLine(source: string, ending: Ending, seconds: number, now: Date): string {
-  const values = { ...valuesOf(ending), DurationSeconds: seconds }
+  const about = ending === null ? {} : { run: ending.run, outcome: ending.outcome }
+  return lineOf(source, { ...valuesOf(ending), DurationSeconds: seconds }, now, about)
+}
+
+/** The line for these numbers, without its end. @param about what is in the log besides */
+export function lineOf(
+  source: string,
+  values: Values,
+  now: Date,
+  about: Readonly<Record<string, string>> = {},
+): string {
   const Metrics = Object.keys(values).map((Name) => ({ Name, Unit: UNITS[Name as keyof typeof UNITS] }))
   return JSON.stringify({
     _aws: {
@@ -35,7 +45,7 @@ export function metricsLine(source: string, ending: Ending, seconds: number, now
       CloudWatchMetrics: [{ Namespace: "BackupCloud", Dimensions: [["Source"]], Metrics }],
     },
     Source: source,
-    ...(ending === null ? {} : { run: ending.run, outcome: ending.outcome }),
+    ...about,
     ...values,
   })
 }

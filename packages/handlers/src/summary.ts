@@ -4,6 +4,7 @@
 // It reads nothing and has no rights but to log: what it is told is what it knows.
 
 import { BackupError } from "@backup-cloud/format"
+import { lineOf } from "backup-cloud/parts/emf"
 
 /** What the state machine of `MapStack` asks. */
 export interface SummaryEvent {
@@ -67,26 +68,14 @@ export function summarise({ source, shards, results }: SummaryEvent): Summary {
 /** The line in CloudWatch's embedded metric format. @param started, now milliseconds since 1970 */
 export function metricsLine(summary: Summary, started: number, now: number): string {
   const { source, outcome, bytes, stored, files, errors } = summary
-  const metrics: readonly (readonly [string, string, number])[] = [
-    ["Complete", "Count", Number(outcome === "complete")],
-    ["Partial", "Count", Number(outcome === "partial")],
-    ["Failed", "Count", Number(outcome === "failed")],
-    ["DurationSeconds", "Seconds", (now - started) / 1000],
-    ["Bytes", "Bytes", bytes],
-    ["StoredBytes", "Bytes", stored],
-    ["Files", "Count", files],
-    ["Errors", "Count", errors],
-  ]
-  const definition = {
-    Namespace: "BackupCloud",
-    Dimensions: [["Source"]],
-    Metrics: metrics.map(([Name, Unit]) => ({ Name, Unit })),
+  const values = {
+    Complete: Number(outcome === "complete"),
+    Partial: Number(outcome === "partial"),
+    Failed: Number(outcome === "failed"),
+    DurationSeconds: (now - started) / 1000,
+    ...{ Bytes: bytes, StoredBytes: stored, Files: files, Errors: errors },
   }
-  return JSON.stringify({
-    _aws: { Timestamp: now, CloudWatchMetrics: [definition] },
-    Source: source,
-    ...Object.fromEntries(metrics.map(([name, , value]) => [name, value])),
-  })
+  return lineOf(source, values, new Date(now))
 }
 
 /** Where a name of a shard is repeated to people: a few are enough. */
